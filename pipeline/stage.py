@@ -512,7 +512,8 @@ class Derive:
         spans of canonical text that a release removes or replaces; replace, span kind -> replacement. Returns DERIVED:
         any number of documents for each row, numbered from 0 within it.
     part: folder of a release with the kept documents in an additional format, or None; schema: of its rows.
-    rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
+    rows(table): kept documents (doc_id, parent_id, language, domain, license, meta, and parallel_id, null if no step
+        writes it) -> one row of `schema` for each.
     data(config): files that it loads; their digests enter the names of the shards.
     provenance: who wrote the text of its documents, such as `LLM`; None for that of the parent.
     counted: text columns of `schema` by which the report counts the rows; it measures the diversity of the last one.

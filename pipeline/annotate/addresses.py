@@ -102,8 +102,7 @@ class Recipes:
     def ref(self, name: str, shard: Shard) -> SidecarRef:
         """Sidecar of a step for a shard; the global results that it depends on must be known."""
         if name in self.imported:
-            source = next(s for s in self.run.sources if s.name == shard.source)
-            return imported_ref(name, source, self.run.ingest, shard)
+            return imported_ref(name, self.run.source_of[shard.source], self.run.ingest, shard)
         if name == OWNERS:
             return self.owners[shard.id]
         if self.is_global(name):
@@ -128,13 +127,10 @@ class Recipes:
 
     def loose(self, columns: Iterable[str], shard: Shard) -> dict[str, pa.DataType]:
         """Imported columns that the shard's source lacks, with their dtypes: they are read as null."""
-        own_columns = next((set(s.columns) for s in self.run.sources if s.name == shard.source), set())
-        dtypes = {}
-        for source in self.run.sources:
-            for column, fields in source.columns.items():
-                if "." in column and column in columns and column not in own_columns:
-                    dtypes[column] = pa.string() if str(fields).endswith(":string") else pa.float64()
-        return dtypes
+        source = self.run.source_of.get(shard.source)
+        own = source.columns if source is not None else ()
+        scores, wanted = self.run.score_columns, set(columns)
+        return {c: dtype for c, dtype in scores.items() if c in wanted and c not in own}
 
     def global_recipe(self, step: Step, shards: Iterable[Shard]) -> str | None:
         """Full recipe of a global step over these shards; None while a global result that it reads is missing."""

@@ -117,6 +117,7 @@ class Build:
         finally:
             self.session.record.seconds["total"] = round(time.monotonic() - begin, 3)
             self.session.record.peak_rss = max(self.session.record.peak_rss, peak_rss_bytes())
+            self.session.record.add_rates()
             self.write_record()
 
     @contextmanager

@@ -92,9 +92,12 @@ def check_columns(run: RunFile, entries: Iterable[Entry]) -> list[str]:
     Returns: a warning for each whose field is null wherever it occurs.
     Raises: ConfigError for one that no record has, or of which no value has the type of the column.
     """
-    entries, warnings = list(entries), list[str]()
+    warnings, by_source = list[str](), dict[str, list[Entry]]()
+    for entry in entries:
+        if entry["shards"]:
+            by_source.setdefault(entry["source"], []).append(entry)
     for source in run.sources:
-        own = [entry for entry in entries if entry["source"] == source.name and entry["shards"]]
+        own = by_source.get(source.name, [])
         for column in sorted(source.columns) if own else ():
             seen = max(entry.get("unanswered", {}).get(column, ANSWERED) for entry in own)
             if seen == ANSWERED or column == "text":

@@ -345,18 +345,60 @@ def explain_in_release(url: str, doc_id: str | None, of_url: str | None, as_json
 @main.command()
 @run_argument
 @store_option
+@click.option("--benchmark", help="Hits of this benchmark.")
+@click.option("--kept", is_flag=True, help="Hits in kept documents only.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=20, show_default=True, help="Largest number of hits."
+)
+@raw_option
+@json_option
+def review(
+    run_path: str, store_url: str, benchmark: str | None, kept: bool, limit: int, raw: bool, as_json: bool
+) -> None:  # fmt: skip
+    """List benchmark questions in documents: a table by benchmark, and the hits, the least covered first.
+
+    Example: bicorpus review run.yaml --store ./store --benchmark gsm8k --kept
+    """
+    from pipeline.inspect.review import (
+        benchmark_rows,
+        chosen_hits,
+        find_hits,
+        hit_lines,
+        plain_review,
+        table_lines,
+        with_passages,
+    )
+
+    finished = finished_build(run_path, store_url)
+    finished.raw = raw
+    hits = find_hits(finished)
+    rows = benchmark_rows(hits)
+    listed = list(with_passages(finished, chosen_hits(hits, benchmark, kept, limit)))
+    if as_json:
+        click.echo(json.dumps(plain_review(rows, listed), ensure_ascii=False))
+        return
+    for line in (*table_lines(rows), *(line for hit in listed for line in hit_lines(hit))):
+        click.echo(line)
+
+
+@main.command()
+@run_argument
+@store_option
 @where_option
 @click.option("--columns", help="Columns to write, comma-separated.  [default: doc_id,text,keep,rule]")
 @click.option(
     "--to", "target", required=True, type=click.Path(dir_okay=False), help="A .jsonl or .parquet file."
 )
+@raw_option
 @json_option
 @dry_run_option
 def export(
-    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool,
+    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, raw: bool, as_json: bool,
     is_dry: bool,
 ) -> None:  # fmt: skip
     """Write rows of a build, with any columns, to a file.
+
+    Texts have the replacements of the release, such as those of personal data, unless --raw is given.
 
     Example: bicorpus export run.yaml --store ./store --where keep=false --columns doc_id,rule,text --to dropped.jsonl
     """
@@ -365,6 +407,7 @@ def export(
     check_target(target)
     names = split_names(columns) or ["doc_id", "text", "keep", "rule"]
     finished = finished_build(run_path, store_url)
+    finished.raw = raw
     n_rows = count_rows(finished, wheres, names) if is_dry else export_rows(finished, wheres, names, target)
     if as_json:
         click.echo(json.dumps({"rows": n_rows, "to": target}))

@@ -14,6 +14,7 @@ from pipeline.cli.options import (
     dry_run_option,
     json_option,
     quiet_option,
+    raw_option,
     run_argument,
     servers_option,
     store_option,
@@ -75,11 +76,12 @@ def label() -> None:
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws other documents."
 )
 @rubric_option
+@raw_option
 @dry_run_option
 @json_option
 def sheet(
     run_path: str, store_url: str, target: str, documents: int, score: str | None, quantiles: int,
-    languages: tuple[str, ...], wheres: tuple[str, ...], chars: int, seed: int, rubric_path: str | None,
+    languages: tuple[str, ...], wheres: tuple[str, ...], chars: int, seed: int, rubric_path: str | None, raw: bool,
     is_dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw documents of a build and write a sheet to label them: HTML, CSV, and what was drawn.
@@ -99,6 +101,7 @@ def sheet(
     check_target(target)
     rubric = read_rubric(rubric_path or DEFAULT)
     finished = finished_build(run_path, store_url)
+    finished.raw = raw
     settings = settings_of(finished, documents, score, quantiles, languages, wheres, seed)
     drawn = draw_documents(finished, settings)
     if not is_dry:

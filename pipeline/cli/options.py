@@ -213,6 +213,9 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
             f"warning: {name}: {n_open:,} documents have no answer yet, see {name}.reason; run again to go on",
             err=True,
         )
+    if record.mb_per_s:
+        rates = ", ".join(f"{name} {rate:.1f}" for name, rate in record.mb_per_s.items())
+        say(f"MB of text per CPU-second, by stage: {rates}", err=True)
     tasks = ", ".join(f"{count:,} {t(name)}" for name, count in record.tasks.items())
     n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
     say(f"{store.url}/{record.release}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -315,13 +316,33 @@ class RunFile:
 
     def standing(self, source: str) -> tuple[int, str]:
         """Rank and profile of a source."""
-        return next((rank, profile) for name, rank, profile in self.standings() if name == source)
+        return self._standing[source]
+
+    @cached_property
+    def _standing(self) -> dict[str, tuple[int, str]]:
+        """Rank and profile by source: a run asks for each of its shards, and may have thousands of sources."""
+        return {name: (rank, profile) for name, rank, profile in reversed(self.standings())}
 
     def is_reference(self, source: str) -> bool:
         """Whether a source is a reference; a derived one is if all its parents are."""
+        return source in self._references
+
+    @cached_property
+    def _references(self) -> frozenset[str]:
+        """Names of reference sources, and of sources derived from these alone."""
         names = {s.name for s in self.sources if s.reference}
-        derived = next((s for s in self.derived if s.name == source), None)
-        return source in names or (derived is not None and set(derived.parents) <= names)
+        return frozenset(names | {s.name for s in self.derived if set(s.parents) <= names})
+
+    @cached_property
+    def source_of(self) -> dict[str, Source]:
+        """The sources that are read, by name."""
+        return {source.name: source for source in reversed(self.sources)}
+
+    @cached_property
+    def score_columns(self) -> dict[str, pa.DataType]:
+        """Columns `stage.column` that sources import with their records, with their dtypes."""
+        found = [(c, fields) for s in self.sources for c, fields in s.columns.items() if "." in c]
+        return {c: pa.string() if str(f).endswith(":string") else pa.float64() for c, f in found}
 
     def standings(self) -> list[tuple[str, int, str]]:
         """Name, rank and profile of every source."""

@@ -24,11 +24,13 @@ COLUMNS: Mapping[str, Any] = {
     "rights": {name: f"licences.{name}" for name in (
         "spdx", "class", "attribution", "share_alike", "non_commercial", "no_derivatives", "evidence", "url", "opt_out",
         "opt_out_date")},
+    "parallel_id": "solution_pairs.id",
 }  # fmt: skip
 """Release column -> annotation column; `quality` maps names of scores to columns, `rights` its fields. Missing
 annotations become nulls.
 
-`tier` is counted in the report and the card; it is not a column of the files."""
+`tier` is counted in the report and the card; it is not a column of the files. `parallel_id` is a column of parts of
+derived documents, such as `cot/`, alone."""
 
 FORMAT = 4
 """Version of the files of a release: raised if the same decisions are written in another way or order."""

@@ -45,7 +45,7 @@ from pipeline.planning.erasing import erase_about
 from pipeline.runtime.engines import Engine, SerialEngine
 from pipeline.runtime.progress import Progress
 from pipeline.storage.catalog import Catalog
-from pipeline.storage.lease import Lease, hold, holders
+from pipeline.storage.lease import Lease, delete_given_up, hold, holders
 from pipeline.storage.store import Store
 from pipeline.translation import message
 
@@ -97,6 +97,7 @@ def before_run(store: Store, name: str, say: Callable[[str], None]) -> Lease:
 
     The lease is taken first, and an erasure looks for it after taking its own, so at least one of them sees the other.
     """
+    delete_given_up(store, RUNS)  # of runs that were killed
     lease, said = hold(store, f"{RUNS}{name}"), False
     try:
         while holders(store, LEASE):

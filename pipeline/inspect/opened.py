@@ -89,20 +89,30 @@ class Finished:
 
         Spans that the release deletes, as boilerplate lines are, stay: the text is shown to explain what was measured.
         """
+        spans = dict(self.replaced(decision, rows))
+        for row, text in self.text(decision.shard, rows):
+            found = spans.get(row)
+            yield row, apply_spans(text, found, self.run.release.edits.replace) if found else text
+
+    def replaced(
+        self, decision: Decision, rows: np.ndarray
+    ) -> Iterator[tuple[int, list[tuple[int, int, str]]]]:
+        """Yield (row, spans) of some rows of a shard: (start, end, kind) of what the release replaces in them."""
         edits = self.run.release.edits
         spans = [(column, kinds) for column, kinds in edits.spans if not column.startswith(f"{OWNERS}.")]
         if self.raw or not edits.replace or not spans:
-            yield from self.text(decision.shard, rows)
             return
         columns = decision.read(self.store, {column for column, _ in spans})
-        for row, text in self.text(decision.shard, rows):
-            found = [
-                (span["start"], span["end"], span["kind"])
-                for column, kinds in spans
-                for span in columns[column][row].as_py() or ()
-                if span["kind"] in edits.replace and (kinds is None or span["kind"] in kinds)
-            ]
-            yield row, apply_spans(text, found, edits.replace) if found else text
+        for row in map(int, rows):
+            yield (
+                row,
+                [
+                    (span["start"], span["end"], span["kind"])
+                    for column, kinds in spans
+                    for span in columns[column][row].as_py() or ()
+                    if span["kind"] in edits.replace and (kinds is None or span["kind"] in kinds)
+                ],
+            )
 
     def locate(self, doc_id: str) -> tuple[Decision, int]:
         """Find a document by id: its decision and its row.

@@ -145,7 +145,8 @@ def select_rows(
             indices = indices[:n_left]
         table = table.take(pa.array(indices))
         if "text" in columns or pattern:
-            texts = [text for _, text in finished.text(decision.shard, indices)]
+            plain = not masked or pattern is not None
+            texts = [text for _, text in finished.text(decision.shard, indices)] if plain else []
             shown = [text for _, text in finished.shown_text(decision, indices)] if masked else texts
             table = table.append_column("text", pa.array(shown, pa.large_string()))
             if pattern:
@@ -288,12 +289,16 @@ def _aligned(rows: list[list[str]]) -> Iterator[str]:
 def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str], target: str) -> int:
     """Write columns of all matching rows to a file; returns the number of rows.
 
+    Texts have the replacements of the release, unless `Finished.raw` is set.
+
     Raises: UsageError for an unknown column, a wrong comparison or another file extension.
     """
     available = columns_of(finished)
     check_columns(columns, available)
     return export_tables(
-        select_rows(finished, [parse_where(where, available) for where in wheres], set(columns), None, None),
+        select_rows(
+            finished, [parse_where(where, available) for where in wheres], set(columns), None, None, True
+        ),
         target,
     )
 

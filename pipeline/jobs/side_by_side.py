@@ -50,7 +50,7 @@ def side_by_side(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
 
 
 def _column(cells: Sequence[str], size: int) -> list[str]:
-    """Cells of one width; a name is cut off at its beginning, since files of a folder begin alike."""
+    """Cells of one width; a name is cut off at its beginning, since paths of one folder have the same beginning."""
     head = cells[0]
     while wide(head) > size:
         head = "…" + head[2:]

@@ -91,7 +91,7 @@ def draw_documents(finished: Finished, settings: DrawSettings) -> pa.Table:
         rows = table.filter(pc.equal(table["shard"], i))
         places = np.sort(rows["place"].to_numpy())
         ids = dict(zip(rows["place"].to_pylist(), rows["doc_id"].to_pylist(), strict=True))
-        for place, text in finished.text(decisions[i].shard, places):
+        for place, text in finished.shown_text(decisions[i], places):
             texts[ids[place]] = text
     shown = [texts[doc_id] for doc_id in table["doc_id"].to_pylist()]
     table = table.drop_columns(["shard", "place", "bytes"]).append_column(

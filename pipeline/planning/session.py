@@ -44,7 +44,8 @@ FLUSH_S = 5.0
 class RunRecord:
     """The record of a run, stored under runs/.
 
-    tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; seconds: wall time by phase.
+    tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; mb_per_s: megabytes of text
+    per CPU-second, see add_rates; seconds: wall time by phase.
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
     open: rows by stage that a later run has to ask again. exchange: reads and writes of exchange files by global step.
@@ -62,6 +63,7 @@ class RunRecord:
     text_tasks: int = 0
     cpu_s: dict[str, float] = field(default_factory=dict)
     stage_bytes: dict[str, int] = field(default_factory=dict)
+    mb_per_s: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     wall_s: dict[str, float] = field(default_factory=dict)
     devices: dict[str, str] = field(default_factory=dict)
@@ -76,6 +78,15 @@ class RunRecord:
     kept: int = 0
     release: str | None = None
     status: str = "running"
+
+    def add_rates(self) -> None:
+        """Compute the rate of each stage that annotated text in this run, the slowest first."""
+        rates = {
+            name: round(self.stage_bytes[name] / 1e6 / seconds, 2)
+            for name, seconds in self.cpu_s.items()
+            if seconds > 0 and self.stage_bytes.get(name)
+        }
+        self.mb_per_s = dict(sorted(rates.items(), key=lambda rate: (rate[1], rate[0])))
 
 
 class Session:

@@ -103,10 +103,13 @@ def write_shard(task: WriteTask) -> ShardReport:
         if output.tokens and ids is not None:
             chosen = chosen.append_column(TOKEN_IDS, ids.take(places))
         if output.is_part:
-            meta = columns["meta"].take(pa.array(mine[ROW].to_numpy()))
+            own = pa.array(mine[ROW].to_numpy())
+            linked = release_column(columns, task.layout, "parallel_id", pa.string(), shard.n_rows)
+            parallel, meta = linked.take(own), columns["meta"].take(own)
             module = task.layout.modules[shard.source]
             tokens = chosen["n_tokens"].fill_null(0).to_pylist()
-            chosen = part_rows(module, chosen.append_column("meta", meta))
+            chosen = chosen.append_column("meta", meta).append_column("parallel_id", parallel)
+            chosen = part_rows(module, chosen)
             row_sums[local[mine[ROW].to_numpy()]] += row_digests(chosen)
             derive: Derive = importlib.import_module(module).DERIVE
             if derive.part and derive.counted:
@@ -152,7 +155,7 @@ def part_rows(module: str, documents: pa.Table) -> pa.Table:
     """Rows of a part of derived documents; see stage.Derive."""
     derive: Derive = importlib.import_module(module).DERIVE
     assert derive.rows is not None and derive.schema is not None
-    names = ["doc_id", "parent_id", "language", "domain", "license", "meta"]
+    names = ["doc_id", "parent_id", "language", "domain", "license", "meta", "parallel_id"]
     rows = derive.rows(documents.select(names))
     if rows.num_rows != documents.num_rows or not rows.schema.equals(derive.schema):
         raise StageError(

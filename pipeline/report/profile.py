@@ -141,7 +141,7 @@ def limited(groups: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def count_leaves(groups: Mapping[str, Any]) -> int:
     """Number of groups of a nested count."""
-    return sum(count_leaves(value) if isinstance(value, Mapping) else 1 for value in groups.values())
+    return sum(count_leaves(value) if isinstance(value, dict) else 1 for value in groups.values())
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
@@ -150,17 +150,25 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     A part that has too many groups, in one shard or in all together, is None.
     """
     total: Profile = {}
+    most: dict[
+        str, int
+    ] = {}  # at least the number of groups of each limited part: they are counted if it is above
     for profile in profiles:
         for name, groups in profile.items():
             known = total.setdefault(name, {})
             added = None if known is None or groups is None else _add(known, groups)
-            total[name] = limited(added) if name in LIMITED else added
+            if added is not None and groups is not None and name in LIMITED:
+                most[name] = most.get(name, 0) + count_leaves(groups)
+                if most[name] > MAX_GROUPS:
+                    most[name] = count_leaves(added)
+                    added = limited(added)
+            total[name] = added
     return total
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in more.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             _add(total.setdefault(key, {}), value)
         else:
             total[key] = [a + b for a, b in zip(total.get(key, [0] * len(value)), value, strict=True)]

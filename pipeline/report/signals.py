@@ -6,7 +6,7 @@ of them joined into one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,10 @@ def span_field(dtype: pa.DataType) -> str | None:
     return next((name for name in SPAN_FIELDS if name in names), None)
 
 
+SMALL = 4096
+"""Rows of a shard whose columns are put into bins at once."""
+
+
 class Numbers:
     """Columns of numbers of a shard, each converted and put into bins once. columns: (n_rows,) each."""
 
@@ -113,6 +117,14 @@ class Numbers:
             self.codes[column] = bin_of(np.where(np.isnan(values), 0.0, values))
         return self.codes[column]
 
+    def prepare(self, columns: Sequence[str]) -> None:
+        """Put several columns into bins at once: of a small shard each call costs more than its rows."""
+        missing = [column for column in columns if column not in self.codes]
+        if not missing:
+            return
+        values = np.stack([self.values(column) for column in missing])
+        self.codes |= dict(zip(missing, bin_of(np.where(np.isnan(values), 0.0, values)), strict=True))
+
     def joined_bins(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """The joined bin of each value, 0 for zero, and which values are numbers: (n_rows,) each."""
         return joined(self.bins(column)), ~np.isnan(self.values(column))
@@ -132,6 +144,8 @@ def count_signals(
     group = pc.index_in(language, pa.array(measured.languages, pa.string()))
     keys = 2 * pc.fill_null(group, len(names) - 1).to_numpy().astype(np.int64) + ~kept.keep
     histograms: Counts = {}
+    if len(keys) <= SMALL:
+        numbers.prepare(measured.numbers)
     for column in measured.numbers:
         codes, valid = numbers.joined_bins(column)
         rows = valid & counted

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,15 +146,23 @@ def is_held(record: LeaseRecord) -> bool:
 
 def holders(store: Store, prefix: str) -> list[str]:
     """Return who holds leases whose names begin with a prefix: host:pid:random of each."""
-    found = []
+    return [owner for _, owner, held in _leases(store, prefix) if held]
+
+
+def delete_given_up(store: Store, prefix: str) -> None:
+    """Delete the leases with a prefix that nobody holds. Their names must never be used again: tokens start anew."""
+    for key, _, held in _leases(store, prefix):
+        if not held:
+            store.delete(key)
+
+
+def _leases(store: Store, prefix: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield key and owner of the leases with a prefix, and whether each is held."""
     for key, _ in list(store.list("leases")):
-        if not key.startswith(f"leases/{prefix}"):
-            continue
-        tagged = store.get_with_tag(key)
-        record = check_record(tagged[0], key) if tagged else {"released": True}
-        if is_held(record):
-            found.append(str(record["owner"]))
-    return found
+        tagged = store.get_with_tag(key) if key.startswith(f"leases/{prefix}") else None
+        if tagged is not None:
+            record = check_record(tagged[0], key)
+            yield key, str(record["owner"]), is_held(record)
 
 
 def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:

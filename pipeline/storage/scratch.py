@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import tempfile
@@ -17,6 +18,10 @@ NEW_S = 60.0
 """Age in seconds below which a folder is not swept, because it may not have taken its lock yet."""
 
 
+_SWEPT = [-math.inf]
+"""When this process swept last; a task for each of thousands of small files would list the folder as often."""
+
+
 @contextmanager
 def scratch() -> Iterator[str]:
     """Create a local folder that is removed at the end, after sweeping the folders of killed processes.
@@ -24,7 +29,9 @@ def scratch() -> Iterator[str]:
     The process holds a lock on its folder, so a folder whose lock is free has no owner. Process ids would not do:
     they differ between containers.
     """
-    sweep()
+    if time.monotonic() - _SWEPT[0] > NEW_S:
+        _SWEPT[0] = time.monotonic()
+        sweep()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, open(Path(folder, LOCK), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (inside := Path(folder, "files")).mkdir()

@@ -6,7 +6,8 @@ time on one core, best of --repeats. Sources are split into `development`, used 
 a few Chinese news pages the gold text is the passage between two manually chosen phrases.
 
 A folder is a copy of scrapinghub/article-extraction-benchmark: 181 pages of news and blogs of which people marked the
-article bodies, without headline, captions and summaries, which are text here.
+article bodies, without headline, captions and summaries, which are text here; or of the `dev` or `test` folder of
+Murrough-Foley/web-content-extraction-benchmark (WCXB), pages of seven kinds, by kind.
 
 Example: ~/extract-env/bin/python -m scripts.bench.bench_extract web_pages.parquet web_pages_thirdparty.parquet \\
     web_gold_zh.parquet article-extraction-benchmark
@@ -186,7 +187,8 @@ def read(paths: tuple[str, ...], limit: int) -> list[Page]:
     groups: dict[tuple[str, str], list[Page]] = defaultdict(list)
     for path in paths:
         if Path(path).is_dir():
-            for page in read_articles(Path(path)):
+            read_folder = read_kinds if Path(path, "ground-truth").is_dir() else read_articles
+            for page in read_folder(Path(path)):
                 groups[page.source, page.language].append(page)
             continue
         for row in pq.read_table(path).to_pylist():
@@ -215,6 +217,17 @@ def read_articles(folder: Path) -> Iterator[Page]:
         html = gzip.decompress((folder / "html" / f"{key}.html.gz").read_bytes()).decode("utf-8", "replace")
         held_out = bool(int(key[:8], 16) % 2 and int(key[8:10], 16) % 2)
         yield Page("article bodies", "en", html, row["articleBody"], held_out)
+
+
+def read_kinds(folder: Path) -> Iterator[Page]:
+    """Read the pages of a folder of WCXB that have a gold text; those of its folder `test` are held out."""
+    for path in sorted(folder.glob("ground-truth/*.json")):
+        row = json.loads(path.read_text("utf-8"))
+        gold, kind = row["ground_truth"].get("main_content"), row["_internal"]["page_type"]["primary"]
+        page = folder / "html" / f"{path.stem}.html.gz"
+        if gold and page.exists():
+            html = gzip.decompress(page.read_bytes()).decode("utf-8", "replace")
+            yield Page(f"WCXB {kind}", "en", html, gold, folder.name == "test")
 
 
 def between(html: str, first: str, last: str) -> str:

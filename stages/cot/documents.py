@@ -51,7 +51,8 @@ ROWS = pa.schema(
 )
 """One row per kept document. spans: of question, steps and answer in the canonical text of parent_id, with these kinds,
 in this order. step_kinds: what each step does, see `stages.cot.step_kinds`; template: their sequence; task: what
-the question asks for, see `stages.cot.shape`. model, prompt_version and seed are null, because nothing is generated."""
+the question asks for, see `stages.cot.shape`. parallel_id: the same for solutions of one problem in two languages, see
+`classifiers.solution_pairs`; null without. model, prompt_version and seed are null, because nothing is generated."""
 
 
 @dataclass(frozen=True, kw_only=True)

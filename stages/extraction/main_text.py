@@ -35,7 +35,7 @@ LEAST_PLAIN = 0.15
 """If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
 
 PLAIN_TEXT = 20.0
-"""With this much prose outside all labelled elements there is an article, below which comments are many times as long."""
+"""With this much prose outside all labelled elements there is an article: its comments may be many times as long."""
 
 HELD = 0.7
 """Least share of the page's prose in the main element."""
@@ -81,8 +81,10 @@ LEAST_CAPITALS = 20
 """Least characters of a paragraph in capital letters that is a link to another page."""
 
 POINTER = re.compile(
-    r"(?:related(?: (?:stor(?:y|ies)|articles?|posts?|news|content|coverage|reading|links?))?|recommended|also read|read also"
-    r"|read (?:more|next)|you may (?:also )?like|also on .{2,30}|don['’]t miss|(?:相关|相關|延伸|推荐|推薦)(?:阅读|閱讀|文章|新闻|新聞|报道|報導)|关联阅读"
+    r"(?:related(?: (?:stor(?:y|ies)|articles?|posts?|news|content|coverage|reading|links?))?|recommended"
+    r"|also read|read also"
+    r"|read (?:more|next)|you may (?:also )?like|also on .{2,30}|don['’]t miss"
+    r"|(?:相关|相關|延伸|推荐|推薦)(?:阅读|閱讀|文章|新闻|新聞|报道|報導)|关联阅读"
     r"|leia (?:também|mais)|leggi anche|lire aussi|lesen sie auch|lea también|читайте также)\s*[:：|–-]",
     re.IGNORECASE,
 )

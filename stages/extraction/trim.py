@@ -40,7 +40,8 @@ ANYWHERE = re.compile(
     r"|\(?(?:additional )?reporting (?:by|from) .{0,150}"
     r"|image \d+ of \d+|image (?:copyright|source|credit)\s.{2,60}|just watched|must watch|replay|text size"
     r"|(?:share )?all sharing options for\s*[:：]?.{0,150}"
-    r"|by (?:signing up|subscribing|registering|submitting (?:this|your)\b)[^.]{0,60}you .{0,150}(?:privacy|terms|e?-?mails?)\b.{0,120}"
+    r"|by (?:signing up|subscribing|registering|submitting (?:this|your)\b)[^.]{0,60}you .{0,150}"
+    r"(?:privacy|terms|e?-?mails?)\b.{0,120}"
     r"|(?:sign up|subscribe)(?: now| here| today)? (?:for|to) (?:our|the|my|free)\b.{0,60}\bnewsletters?\b.{0,60}"
     r"|get .{3,60} (?:in|to|into|delivered to) your inbox.{0,60}"
     r"|click to expand\W*|(?:\S{1,30} )?wrote (?:on )?last edited by(?: \S{1,30})?"
@@ -78,7 +79,8 @@ SIGNED = re.compile(r"(?:19|20)\d\d\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日")
 
 STAMP = re.compile(
     rf"(?:last |first |originally )?(?:updated|posted|published|publish date|modified)\b[\s:：|-]*(?:on |at )?"
-    rf"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[., ]+)?(?:{MONTH}\s+\d{{1,2}}\b|\d{{1,2}}\s+{MONTH}|(?:19|20)\d\d[-/.]\d|\d{{1,2}}[-/.]\d).{{0,80}}",
+    rf"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[., ]+)?(?:{MONTH}\s+\d{{1,2}}\b"
+    rf"|\d{{1,2}}\s+{MONTH}|(?:19|20)\d\d[-/.]\d|\d{{1,2}}[-/.]\d).{{0,80}}",
     re.IGNORECASE,
 )
 """A line that begins with when a page was published or changed; the year may be missing."""
@@ -95,8 +97,10 @@ NOTICE = re.compile(
     r"(?:[(（【\[※*]\s*)?(?:(?:特别|免责|版权|本站|重要|郑重)?(?:声明|聲明|申明)[:：\s]|转载(?:请|須|须|时|自|声明|本)|未经.{0,12}(?:授权|许可|允许)|本(?:文|站|网|作品|内容|图文|回答).{0,24}(?:转载|出处|版权|侵权|授权|原创|不代表|仅代表|仅供参考)"
     r"|以上(?:内容|文章|图文).{0,40}(?:不代表|仅代表|上传|转载|侵权|存储)|(?:如有|若有|如).{0,8}侵权|更多.{0,40}(?:关注|敬请|请(?:点击|访问|查看|关注))|(?:欢迎|敬请)(?:关注|订阅|扫码|转发|分享)|(?:微信|长按|扫码|扫描).{0,20}(?:关注|二维码)"
     r"|需要?\s*登[录陆].{0,30}|还没有(?:账号|帐号)|[(（]?快捷键|(?:©|copyright\b|all rights reserved)|disclaimer\s*:"
-    r"|(?:write to|e?-?mail|contact|reach|follow) .{2,60}@\w|.{2,80} (?:may|can) be (?:reached|contacted|followed) (?:at|on|by)\b"
-    r"|(?-i:[A-Z])[^,.]{3,40} is an? (?:[\w-]+ ){0,4}(?:reporter|correspondent|writer|editor|journalist|columnist|contributor|producer)"
+    r"|(?:write to|e?-?mail|contact|reach|follow) .{2,60}@\w"
+    r"|.{2,80} (?:may|can) be (?:reached|contacted|followed) (?:at|on|by)\b"
+    r"|(?-i:[A-Z])[^,.]{3,40} is an? (?:[\w-]+ ){0,4}"
+    r"(?:reporter|correspondent|writer|editor|journalist|columnist|contributor|producer)"
     r"\b(?: (?:for|at|with|based|in|on|who|covering)\b.{0,100})?\.?$"
     r"|this (?:article|post|story) (?:was )?(?:originally|first) (?:appeared|published)"
     r"|(?:follow|like|join|find) us (?:on|at)|sign up (?:for|to)|subscribe (?:to|for|now)|click here (?:to"
@@ -128,11 +132,27 @@ N_POSTS = 3
 
 FIELD = re.compile(
     r"(?:joined|join date|registered|member since|messages|posts|location|reaction score|reactions?|likes(?: received)?"
-    r"|best answers|trophy points|reputation|last edited by|注册时间|注册日期|最后登录|帖子|精华|积分|来自|在线时间|發表於|註冊時間|文章|来源地)"
+    r"|best answers|trophy points|reputation|last edited by"
+    r"|注册时间|注册日期|最后登录|帖子|精华|积分|在线时间|註冊時間)"
     r"\s*[:：].{0,60}",
     re.IGNORECASE,
 )
 """A field of the user beside a post, as software of forums writes it."""
+
+OF_USERS = frozenset(
+    (
+        "joined",
+        "join date",
+        "registered",
+        "member since",
+        "posts",
+        "messages",
+        "reaction score",
+        "注册时间",
+        "积分",
+    )
+)
+"""Fields of which one at least is beside posts; places and counters also occur in catalogues."""
 
 RIGHTS = re.compile(
     r"版权所有|举报电话|公网安备|ICP备|icp证|许可证(?:编)?号|备案号|all rights reserved|copyright ©|©\s*(?:19|20)\d\d",
@@ -255,7 +275,8 @@ def _buttons(lines: list[str], full: list[int]) -> set[int]:
     if len(posts) >= N_POSTS:
         dropped.update(posts)
     fields = [i for i in full if len(lines[i]) <= 80 and FIELD.fullmatch(_bare(lines[i]))]
-    if len({_bare(lines[i]).partition(":")[0] for i in fields}) <= len(fields) // 2 and len(fields) >= N_POSTS:
+    names = {_bare(lines[i]).replace("：", ":").partition(":")[0].lower() for i in fields}
+    if len(fields) >= max(N_POSTS, 2 * len(names)) and names & OF_USERS:
         dropped.update(fields)
     small = found.keys() | {i for i in full if lines[i].strip().isdigit()}
     for pairs in (pairwise(full), pairwise(reversed(full))):

@@ -16,7 +16,6 @@ import msgspec
 import pyarrow as pa
 
 from pipeline.errors import ConfigError
-from pipeline.schema import CANONICAL
 from pipeline.stage import Stage
 from stages.licences.spdx import CLASSES, FLAGS, LICENCES_PATH, NONE, Terms, licence_of, licence_url
 from stages.web import claims
@@ -179,5 +178,4 @@ STAGE = Stage(
     load=Licences,
     files=("register",),
     data=(LICENCES_PATH,),
-    optional=pa.schema([CANONICAL.field(name) for name in READS]),
 )

@@ -161,10 +161,13 @@ def _creative_commons(name: str) -> str | None:
     parts = [part for part, pattern in _CC_PARTS.items() if pattern.search(rest)]
     if not parts:
         return None
+    has_author = "by" in parts
     parts = ["by", *(part for part in ("nc", "nd", "sa") if part in parts)]
     if "nd" in parts and "sa" in parts:  # there is no such licence
         return None
     found = _CC_VERSION.search(rest)
+    if not has_author and found and found[1] == "1":  # version 1.0 has licences without attribution
+        return None
     version = f"{found[1]}.{found[2] or 0}" if found else "4.0"
     country = _CC_COUNTRY.search(rest)
     suffix = f"-{country[1].upper()}" if country and version != "4.0" else ""

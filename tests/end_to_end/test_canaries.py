@@ -133,5 +133,10 @@ def test_commands_show_replacements_unless_asked(
     assert [value for value in values[::10] if value in plain] == []
     raw = cli("show", run, "--store", store, "--limit", 100, "--json", "--raw").ok().out
     assert values[0] in raw
+    for target, options in (("rows.jsonl", ("export",)), ("audit.html", ("audit", "draw"))):
+        path = run.parent / target
+        cli(*options, run, "--store", store, "--to", path).ok()
+        written = path.read_text(encoding="utf-8")
+        assert "EMAIL_" in written and [value for value in values[::10] if value in written] == []
     released = texts(store)
     assert any("<EMAIL_" in text for text in released.values())

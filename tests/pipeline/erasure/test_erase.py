@@ -168,7 +168,7 @@ def test_the_next_run_finishes_and_measures_nothing(erased: Erased) -> None:
     needles = [
         erased.text[i : i + NEEDLE_CHARS] for i in range(0, len(erased.text) - NEEDLE_CHARS, NEEDLE_CHARS)
     ]
-    needles = [needle for needle in needles if "\n" not in needle and '"' not in needle]
+    needles = [needle for needle in needles if "\n" not in needle and '"' not in needle][:8]
     needles += [opencc.OpenCC("s2t").convert(needle) for needle in needles]
     for store, is_left in ((erased.before, True), (erased.store, False)):
         files = [decoded(path) for path in sorted(store.rglob("*")) if path.is_file()]

@@ -238,8 +238,8 @@ def test_an_interrupted_job_leaves_nothing(tmp_path: Path) -> None:
 
 def test_documents_are_shown_side_by_side(tmp_path: Path) -> None:
     """A line for each measurement, a column for each document; what does not fit follows below."""
-    facts = {"row": 0, "error": None, "language.label": "zho_Hans", "x.list": [1]}
-    rows = [
+    facts: Row = {"row": 0, "error": None, "language.label": "zho_Hans", "x.list": [1]}
+    rows: list[Row] = [
         {"input": f"folder/{i}.txt", **facts, "signals.n_chars": 10 * i, "pii.spans": [{}] * i}
         for i in range(4)
     ]

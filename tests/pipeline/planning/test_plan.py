@@ -118,7 +118,8 @@ def test_stage_config_costs_the_stage_and_its_dependents(tmp_path: Path) -> None
         == {"ingest": 0, "derive": 0, "annotate": n_shards, "global": 3}
     )
     assert record["text_tasks"] == plan["text_tasks"]
-    assert set(record["stage_bytes"]) == {"minhash"}
+    assert set(record["stage_bytes"]) == set(record["mb_per_s"]) == {"minhash"}
+    assert record["mb_per_s"]["minhash"] > 0
 
 
 def test_global_config_costs_no_stage(tmp_path: Path) -> None:

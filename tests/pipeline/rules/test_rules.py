@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, ExpectationError
 from pipeline.rules.parse import parse_rules
-from pipeline.rules.rules import Cuts, judge_rules, population_counts
+from pipeline.rules.rules import Cuts, judge_rules, population_counts, quantile_group
 
 
 def columns(**values: list[Any]) -> dict[str, pa.ChunkedArray]:
@@ -117,6 +117,29 @@ def test_quantiles_go_by_several_columns() -> None:
     assert rule.fails(table, cuts).tolist() == [False, True] * 3
     assert cuts.cut("s.n", ("l.label", "d.label"), "a, null", 0.5) == 10
     assert cuts.cut("s.n", ("l.label", "d.label"), "b, x", 0.5) == 100
+
+
+def test_the_group_of_one_row_is_that_of_the_column() -> None:
+    """Looking one row up gives the name of the group that was counted."""
+    values = {"l.label": "b", "d.label": None}
+    assert quantile_group(("l.label", "d.label"), values) == "b, null"
+    assert quantile_group(("l.label",), values) == "b" and quantile_group((), values) == ""
+
+
+def test_rules_of_a_language_apply_to_its_parts() -> None:
+    """A rule is evaluated by part if it tests the key, or a field of the parts where the key says which."""
+    parts = {"parts.signals": ("l.label", "s.n", "s.m")}
+
+    def column(entry: dict[str, Any]) -> str | None:
+        found: str | None = rules({"name": "r", **entry})[0].by_part(parts).parts
+        return found
+
+    where = {"where": {"l.label": "zho_Hans"}}
+    assert column({"s.n": {"min": 1}, **where}) == "parts.signals"
+    assert column({"l.label": {"in": ["zho_Hans"]}}) == "parts.signals"
+    assert column({"s.n": {"min": 1}}) is None
+    assert column({"other.n": {"min": 1}, **where}) is None
+    assert column({"s.n": {"quantile": {"max": 0.9}}, **where}) is None
 
 
 def test_quantiles_are_exact() -> None:

@@ -160,3 +160,24 @@ def test_null_and_nan_are_the_worst_preference() -> None:
         order = order_column(keep_one, columns, 4)
         assert [keys[0] for keys in order.to_pylist()] == [-math.inf, -math.inf, *best]
         assert [keys[1] for keys in order.to_pylist()] == [-2.0, -1.0, -1.0, 0.0]
+
+
+def test_late_rules_wait_for_the_owners(tmp_path: Path) -> None:
+    """A rule about removed passages is judged once owners are chosen, after keepers, on stored verdicts too."""
+    store = open_store(str(tmp_path))
+    decision = decision_over(store, "a", [20, 5, 30, 40])
+    late = {"name": "late", "owners.lost": {"max": 0}}
+    rules = (*decision.rules, *parse_rules([late], "run.yaml: select"))
+    before = with_keepers(dataclasses.replace(decision, rules=rules), store, [True, True, True, False])
+    assert final(before, store).rule.tolist() == [-1, 0, -1, len(rules)]
+    ref = SidecarRef("global/owners/x/rows/a.parquet", "o")
+    write_sidecar(store, ref, pa.table({"lost": pa.array([0, 3, 3, 3], pa.int32())}), decision.shard)
+    after = dataclasses.replace(before, judged=ref)
+    assert final(after, store).rule.tolist() == [-1, 0, 2, len(rules)]
+    early = dataclasses.replace(after, early=early_ref(before, "r", "rules"))
+    store_verdict(VerdictTask(store, dataclasses.replace(early, judged=None), early=True))
+    found = final(early, store)
+    assert found.rule.tolist() == [-1, 0, 2, len(rules)]
+    assert found.failed[2].tolist() == [False, True, True, True]
+    waiting = final(dataclasses.replace(early, judged=None), store)
+    assert waiting.rule.tolist() == [-1, 0, -1, len(rules)] and not waiting.failed[2].any()

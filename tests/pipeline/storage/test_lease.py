@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
-from pipeline.storage.lease import Lease, commit, hold
+from pipeline.storage.lease import Lease, commit, delete_given_up, hold, holders
 from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
@@ -220,3 +220,14 @@ def test_a_lease_is_one_object(store: Store) -> None:
             leases.append(lease)
     assert [key for key, _ in store.list("leases")] == [KEY]
     assert [lease.token for lease in leases] == [1, 2, 3]
+
+
+def test_who_holds_leases_of_a_kind(store: Store) -> None:
+    """Holders by prefix; leases that were given up are deleted, those of others and held ones stay."""
+    with hold(store, "run-a") as lease, hold(store, "other"):
+        hold(store, "run-b").release()
+        assert holders(store, "run-") == [lease.owner] and holders(store, "erase") == []
+        delete_given_up(store, "run-")
+        assert [key for key, _ in store.list("leases")] == ["leases/other.json", "leases/run-a.json"]
+    delete_given_up(store, "run-")
+    assert [key for key, _ in store.list("leases")] == ["leases/other.json"]

@@ -128,6 +128,16 @@ def test_kind_says_how_a_member_is_like_its_keeper() -> None:
     assert found["keepers.kind"].to_pylist() == [None, "raw"]
 
 
+def test_half_of_a_hash_is_not_the_same_text() -> None:
+    """Both halves of the 128 bits have to agree for the same text or the same match text."""
+    shards = tables("ab", {("a", "b"): 0.9})
+    half = pa.array([bytes(16), bytes(8) + b"x" * 8], pa.binary(16))
+    for name in ("exact.raw_hash", "exact.match_hash"):
+        shards = [shards[0].set_column(shards[0].schema.get_field_index(name), name, half)]
+    (found,) = align(run_global(GLOBAL, shards, Config()), shards, GLOBAL)
+    assert found["keepers.kind"].to_pylist() == [None, "near"]
+
+
 def test_ineligible_members_neither_stay_nor_push_out() -> None:
     """A document dropped by rules removes no other; it only records its most similar keeper."""
     found = decide("abc", {("a", "b"): 0.9, ("a", "c"): 0.9}, ineligible="a")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a page of a case stands on one line
 """The main text of pages: prose found by its weight, furniture left behind, structure and formulas kept."""
 
 from __future__ import annotations
@@ -192,7 +193,9 @@ def test_odd_names_do_not_lose_a_page(odd: str) -> None:
 
 def test_an_article_wins_over_comments_of_many_times_its_length() -> None:
     """Labels of comments count where there is an article, and not where all text is labelled so."""
-    article = f"<article><div class='entry-content'>{''.join(POST.format(n=n) for n in range(10))}</div></article>"
+    article = (
+        f"<article><div class='entry-content'>{''.join(POST.format(n=n) for n in range(10))}</div></article>"
+    )
     comments = "".join(f"<li class='comment'>{POST.format(n=n)}</li>" for n in range(100, 200))
     comments = f"<div id='comments'><ol class='comment-list'>{comments}</ol></div>"
     text = text_of(parse(f"<body><main>{article}{comments}</main></body>"))

@@ -355,7 +355,9 @@ def test_who_wrote_it_goes_from_the_end(line: str) -> None:
 def test_fields_of_users_go() -> None:
     """Fields beside the posts of a thread are removed; a list of fields that occur once is text."""
     posts = [f"{EN} {n}." for n in range(3)]
-    thread = "\n\n".join(f"Joined: 4. Jul 2012, 16:0{n}\nPosts: {n}\n\n{post}" for n, post in enumerate(posts))
+    thread = "\n\n".join(
+        f"Joined: 4. Jul 2012, 16:0{n}\nPosts: {n}\n\n{post}" for n, post in enumerate(posts)
+    )
     assert trim(thread) == "\n\n".join(posts)
     facts = f"Location: Berlin\nReputation: good\nMessages: by e-mail\n\n{EN}"
     assert trim(facts) == facts

@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.errors import ConfigError
 from stages import licences
+from stages.licences import spdx
 from stages.licences.clusters import GLOBAL
 from stages.licences.spdx import CLASSES, licence_of
 from tests.helpers.build import build, cli, ledger, tiny, write_run
@@ -46,6 +47,7 @@ from tests.helpers.build import build, cli, ledger, tiny, write_run
         ("CC-BY-4.0 OR", None, "unknown"),
         ("CC-BY-4.0 OR the terms of the site", None, "unknown"),
         ("CC BY-ND-SA 4.0", None, "unknown"),
+        ("CC-SA-1.0", None, "unknown"),
         ("see the site", None, "unknown"),
         ("https://example.org/terms", None, "unknown"),
     ],
@@ -60,7 +62,7 @@ def test_identifiers_are_those_of_spdx() -> None:
     """Every identifier without a version is known to the library of SPDX, if it is installed."""
     library = pytest.importorskip("license_expression", reason="license-expression is not installed")
     known = library.get_spdx_licensing()
-    entries = yaml.safe_load(Path(licences.LICENCES_PATH).read_text(encoding="utf-8"))
+    entries = yaml.safe_load(Path(spdx.LICENCES_PATH).read_text(encoding="utf-8"))
     ids = [i for entry in entries["licences"] for i in entry["ids"] if "*" not in i]
     ids += [i for i in entries["names"] if not i.startswith("LicenseRef")]
     unknown = [i for i in ids if not i.startswith("LicenseRef") and known.unknown_license_keys(i)]
