@@ -7,6 +7,7 @@ partition, and the concatenated partitions have the same order regardless of the
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -301,13 +302,13 @@ def run_global(
 
 def resume(job: Job) -> frozenset[str]:
     """Keys of the exchange files of a stopped run of the same job; those of another job are deleted."""
-    header = f"{job.work}/job.json"
+    header, identity = f"{job.work}/job.json", json.dumps(job.identity).encode()
     present = {key for key, _ in job.store.list(job.work)}
-    if header not in present or job.store.get(header).decode() != job.identity:
+    if header not in present or job.store.get(header) != identity:
         if present:
             job.store.delete_prefix(job.work)
         present = set()
-        job.store.put(header, job.identity.encode())
+        job.store.put(header, identity)
     return frozenset(present)
 
 
