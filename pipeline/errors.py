@@ -11,6 +11,7 @@ BicorpusError (1)
 │       └── AlignmentError   a file does not belong to the shard, recipe or generation it is read for
 ├── StageError               a stage raised an error or violated its contract; the message names the documents
 ├── QuarantineError (3)      finished, but more input was quarantined than the run file allows
+├── LimitError (4)           stopped at a limit of cost; another run goes on
 ├── ExpectationError (5)     an expectation failed: conservation, a guard, a check of `verify`
 └── LeaseError (75)          another run holds the lease of a name that this run has to move
 """
@@ -78,6 +79,12 @@ class QuarantineError(BicorpusError):
     """Too much input was quarantined."""
 
     exit_code = 3
+
+
+class LimitError(BicorpusError):
+    """The run has used more than a limit allows."""
+
+    exit_code = 4
 
 
 class ExpectationError(BicorpusError):

@@ -61,6 +61,7 @@ class WaveReport:
     stage. n_open: rows that a later run has to ask again, by stage; a sidecar with some has a recipe of its own.
     gated_out: rows outside the gate, by stage. n_bytes: of text; peak_rss: bytes. wall_s: seconds in the
     worker, and devices: hardware, by stage of kind torch; began, ended: of the task, seconds since the epoch.
+    written: bytes of the sidecar, by stage.
     """
 
     shard: Shard
@@ -76,6 +77,7 @@ class WaveReport:
     devices: dict[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
     ended: float = 0.0
+    written: dict[str, int] = field(default_factory=dict)
 
 
 _LOADED: dict[str, Annotate] = {}
@@ -157,7 +159,7 @@ def annotate_shard(task: WaveTask) -> WaveReport:
             else step.definition.writes.empty_table()
         )
         note_open(step, table, report)
-        write_sidecar(task.store, report.outputs[step.name], table, task.shard)
+        report.written[step.name] = write_sidecar(task.store, report.outputs[step.name], table, task.shard)
     clock.lap("write")
     report.n_bytes = task.shard.text_bytes
     report.peak_rss = peak_rss_bytes()

@@ -27,6 +27,7 @@ from pipeline.planning.plan import step_facts
 from pipeline.planning.repair import Healer
 from pipeline.planning.session import FLUSH_S, RunRecord, Session
 from pipeline.planning.state import derived_groups, ingested_groups, shards_of
+from pipeline.planning.usage import DRIVER, sizes_of
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.runtime.progress import Progress
@@ -94,7 +95,7 @@ class Build:
     def release(self) -> None:
         """Decide, write the release, and record its counts."""
         store, record = self.session.store, self.session.record
-        with self.timed("release"):
+        with self.timed("release"), self.session.meter.phase("release", self.session.shards):
             record.release = Releasing(self.session).run()
             counts = json.loads(store.get(f"{record.release}/lineage.json"))["counts"]
             record.ingested, record.kept = counts["ingested"], counts["kept"]
@@ -113,10 +114,14 @@ class Build:
                 raise QuarantineError("; ".join(faults))
         except BaseException as error:
             self.session.record.status = f"{type(error).__name__}: {error}"
+            self.session.meter.add(DRIVER, {"stopped": 1})
             raise
         finally:
             self.session.record.seconds["total"] = round(time.monotonic() - begin, 3)
-            self.session.record.peak_rss = max(self.session.record.peak_rss, peak_rss_bytes())
+            self.session.meter.settle()
+            self.session.meter.add(DRIVER, sizes_of(self.session.shards))
+            peaks = (self.session.record.peak_rss, self.session.meter.peak_bytes, peak_rss_bytes())
+            self.session.record.peak_rss = max(peaks)
             self.session.record.add_rates()
             self.write_record()
 
@@ -186,12 +191,18 @@ class Build:
         names: list[str] = []
         if not tasks:
             return names
-        with self.timed(label), self.session.progress.phase(label, len(tasks), unit) as phase:
+        with (
+            self.timed(label),
+            self.session.meter.phase(label),
+            self.session.progress.phase(label, len(tasks), unit) as phase,
+        ):
             reports: list[IngestReport] = []
             last_flush = time.monotonic()
             for report in self.session.engine.map(fn, tasks):
                 names.append(report.name)
                 reports.append(report)
+                self.session.meter.add(label, sizes_of(report.shards))
+                self.session.meter.add(label, {"input_bytes": sum(int(f["size"]) for f in report.files)})
                 self.session.record.peak_rss = max(self.session.record.peak_rss, report.peak_rss)
                 phase.step(sum(shard.text_bytes for shard in report.shards))
                 if time.monotonic() - last_flush > FLUSH_S:

@@ -33,6 +33,7 @@ from pipeline.cli.options import (
     WORK_TO_DO,
     check_target,
     chosen_store_or_none,
+    cost_options,
     dry_run_option,
     engine_options,
     is_folder,
@@ -107,6 +108,7 @@ def init(
 @servers_option
 @engine_options
 @limit_options
+@cost_options
 @click.option("--no-wait", is_flag=True, help="Exit with 75 at once if another run moves this release.")
 @click.option("--on-finish", default="", metavar="COMMAND", help="Run a program once the run has succeeded.")
 @click.option("--on-failure", default="", metavar="COMMAND", help="Run a program if the run has failed.")
@@ -121,7 +123,8 @@ def run(
     run_path: str, store_url: str, servers_path: str | None, engine: str, workers: int | None, address: str | None,
     gpus: int | None, gpu_share: float, only_sources: tuple[str, ...], since: str | None, no_wait: bool,
     on_finish: str, on_failure: str, metrics: str, log_path: str | None, partitions: int | None,
-    batch_rows: int | None, as_json: bool, is_dry: bool, quiet: bool,
+    batch_rows: int | None, as_json: bool, is_dry: bool, quiet: bool, prices_path: str | None,
+    cost_limits: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run RUN.yaml: ingest, annotate, select and write the release.
 
@@ -131,18 +134,28 @@ def run(
     """
     limit = limit_of(only_sources, since)
     if is_dry:
-        print_plan(run_path, store_url, servers_path, as_json, limit=limit)
+        print_plan(
+            run_path,
+            store_url,
+            servers_path,
+            as_json,
+            limit=limit,
+            prices_path=prices_path,
+            cost_limits=cost_limits,
+        )
         return
     from pipeline.build.build import run_build
     from pipeline.config.load import load_run
     from pipeline.operate.ending import Ending, exit_code, outcome
     from pipeline.operate.freshness import source_states
     from pipeline.operate.limit import limited
+    from pipeline.planning.prices import read_prices
     from pipeline.planning.services import open_services
     from pipeline.planning.session import Session
     from pipeline.planning.state import State
     from pipeline.storage.store import open_store
 
+    prices, limits = read_prices(prices_path, cost_limits)
     with Progress.to(log_path, quiet, as_json) as progress:
         ending = Ending(on_finish, on_failure, metrics)
         try:
@@ -156,8 +169,9 @@ def run(
 
                 def open_session() -> Session:
                     session = Session(
-                        parsed, store, opened_engine, progress, partitions, batch_rows, services, not no_wait
-                    )
+                        parsed, store, opened_engine, progress, partitions, batch_rows, services, not no_wait,
+                        prices, limits,
+                    )  # fmt: skip
                     ending.records.append(session.record)
                     return session
 
@@ -181,6 +195,7 @@ def run(
 @store_option
 @servers_option
 @limit_options
+@cost_options
 @click.option(
     "--max-age", metavar="AGE", help="Exit with 5 if a source has no file younger than this, such as 36h."
 )
@@ -188,14 +203,18 @@ def run(
 @json_option
 def plan(
     run_path: str, store_url: str, servers_path: str | None, only_sources: tuple[str, ...], since: str | None,
-    max_age: str | None, tell: bool, as_json: bool,
+    max_age: str | None, tell: bool, as_json: bool, prices_path: str | None, cost_limits: tuple[str, ...],
 ) -> None:  # fmt: skip
     """List the tasks that `run` would compute, and why; compute nothing.
 
     Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
     """
     limit = limit_of(only_sources, since)
-    if print_plan(run_path, store_url, servers_path, as_json, limit=limit, max_age=max_age) and tell:
+    has_work = print_plan(
+        run_path, store_url, servers_path, as_json, limit=limit, max_age=max_age, prices_path=prices_path,
+        cost_limits=cost_limits,
+    )  # fmt: skip
+    if has_work and tell:
         sys.exit(WORK_TO_DO)
 
 

@@ -160,6 +160,19 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: cl
     return command
 
 
+def cost_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands
+    """Add the options of prices, and of limits of what a run may use."""
+    for option in (
+        click.option("--prices", "prices_path", metavar="FILE", type=click.Path(dir_okay=False),
+                     help="Prices and limits in YAML, see configs/prices/example.yaml."),
+        click.option("--limit", "cost_limits", metavar="NAME=VALUE", multiple=True,
+                     help="Largest cpu_hours, requests, gets, puts, lists, files, disk_bytes, peak_bytes or money of "
+                     "one run; repeatable."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def limit_of(only_sources: Sequence[str], since: str | None) -> Limit:
     """Return the limit that options ask for. Raises: UsageError if `since` is no moment."""
     import time
@@ -239,25 +252,32 @@ def print_plan(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     limit: Limit | None = None,
     max_age: str | None = None,
+    prices_path: str | None = None,
+    cost_limits: Sequence[str] = (),
 ) -> bool:
     """Print what a run would compute. overrides: settings that replace those of the run file; Any: YAML.
 
-    Args: limit, of the inputs; max_age, such as 36h, beyond which the newest file of a source is too old.
+    Args: limit, of the inputs; max_age, such as 36h, beyond which the newest file of a source is too old; prices_path
+    and cost_limits, see planning.prices.
     Returns: whether a run would do something.
-    Raises: ExpectationError if a source has no file younger than max_age.
+    Raises: ExpectationError if a source has no file younger than max_age; UsageError, after the plan is printed, if the
+    run would be over a limit.
     """
     import time
 
     from pipeline.config.load import load_run
-    from pipeline.errors import ExpectationError
+    from pipeline.errors import ExpectationError, UsageError
     from pipeline.inspect.opened import plan_release
     from pipeline.operate.freshness import new_core_s, source_states, stale, state_lines
     from pipeline.operate.limit import limited, parse_moment
+    from pipeline.planning.cost import check_limits, cost_fields, cost_lines, expected_costs
     from pipeline.planning.plan import last_records, make_plan, plan_lines
+    from pipeline.planning.prices import read_prices
     from pipeline.planning.services import open_services
     from pipeline.planning.state import State
     from pipeline.storage.store import open_store
 
+    prices, limits = read_prices(prices_path, cost_limits)
     now = time.time()
     oldest = parse_moment(max_age, now) if max_age else None
     store = open_store(store_url)
@@ -269,11 +289,13 @@ def print_plan(
     services.close()
     plan_release(run_plan, run, store)
     states = source_states(whole, state)
-    new_s = new_core_s(run, state, run_plan.ingest, last_records(store)) if run_plan.ingest else 0.0
+    records = last_records(store)
+    new_s = new_core_s(run, state, run_plan.ingest, records) if run_plan.ingest else 0.0
+    costs = expected_costs(run_plan, run, records, store.local_path("") is None)
     if as_json:
         fields = {
             **asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks, "new_core_s": new_s,
-            "sources": [one.plain(now) for one in states],
+            "sources": [one.plain(now) for one in states], **cost_fields(costs, prices),
         }  # fmt: skip
         click.echo(json.dumps(fields, ensure_ascii=False))
     else:
@@ -282,6 +304,10 @@ def print_plan(
             say(
                 f"cost     about {new_s:,.1f} CPU-seconds for the stages on new inputs, at the rates of the last runs"
             )
+        for line in cost_lines(costs, prices):
+            click.echo(line)
+    if fault := check_limits(costs, prices, limits):
+        raise UsageError(f"the run would be over a limit at {fault}; raise it with --limit, or plan a part")
     if oldest is not None and (late := stale(states, now, now - oldest)):
         raise ExpectationError(f"{', '.join(late)}: no file is younger than {max_age}")
     return not run_plan.is_empty

@@ -12,12 +12,14 @@ from pipeline.annotate.addresses import GlobalResult, Recipes
 from pipeline.cells import pad, wide
 from pipeline.config.phases import RunPhase, phases
 from pipeline.config.run_file import GlobalStep, RunFile, Step
-from pipeline.dataset.shard import INPUTS, Shard
+from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.mapreduce.index import recipes_of
 from pipeline.mapreduce.run import planned_requests
+from pipeline.planning.expected_sizes import derived_sizes, new_sizes
 from pipeline.planning.mapped import missing_fields
 from pipeline.planning.services import Expected, expectations, expected_lines
 from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
+from pipeline.planning.usage import sizes_of
 from pipeline.recipe import digest, source_digest
 from pipeline.service import Services
 from pipeline.storage.store import Store
@@ -40,7 +42,8 @@ class PhasePlan:
 
     steps: pending shards by step; reasons: by step; text_tasks: tasks that read the text of a shard; text_bytes:
     pending bytes of text by step. exchange: `reads` and `writes` of exchange files of a pending global step over the
-    shards of the store; estimated if there are several groups of shards.
+    shards of the store; estimated if there are several groups of shards. sizes: pending shards, rows and text_bytes by
+    stage of a wave, and of its tasks under the empty name.
     """
 
     label: str
@@ -52,6 +55,7 @@ class PhasePlan:
     text_tasks: int
     text_bytes: dict[str, int] = field(default_factory=dict)
     exchange: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Plan:
     core_s: CPU-seconds of the pending stages at the rates of earlier runs in the store; None if a stage has no rate.
     asks: what stages would ask servers.
     models: stages that run models -> device and worker_s, hardware of the last run and seconds of workers at its rate,
-    or None for both.
+    or None for both. new, derived: expected shards, rows and text_bytes of inputs to ingest and of derived documents.
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
@@ -77,6 +81,8 @@ class Plan:
     models: dict[str, dict[str, object]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    new: dict[str, int] = field(default_factory=dict)
+    derived: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -109,6 +115,11 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
     recipes = recipes_of(run, state.store)
     derived, to_derive = derived_groups(run, state, recipes, shards)
     shards = shards_of([*names, *derived], state)
+    entries = state.catalog(SHARDS).entries
+    records = last_records(state.store)
+    plan.new = new_sizes(missing, run, entries, records)
+    n_derived = len(to_derive) + plan.new["shards"] * len(run.derived)
+    plan.derived = derived_sizes(n_derived, entries.values())
     plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]
     plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
     plan.text_bytes = sum(shard.text_bytes for shard in shards)
@@ -118,7 +129,6 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
         if result is not None:
             recipes.results[phase.steps[0].name] = result
     plan.asks = expectations(run, recipes, state, shards, services)
-    records = last_records(state.store)
     plan.core_s = core_seconds(plan, records)
     plan.models = model_seconds(plan, run, records)
     plan.warnings = [*changed_code(run, state, recipes), *missing_fields(missing)]
@@ -205,19 +215,25 @@ def plan_phase(
         )
     pending: dict[str, int] = {}
     text_bytes: dict[str, int] = {}
+    sizes: dict[str, dict[str, int]] = {}
     reasons = {}
     tasks = text_tasks = 0
     for shard in shards:
         steps = [step for step in phase.steps if not state.done(recipes, step, shard)]
         tasks += bool(steps)
         text_tasks += any(step.reads_text for step in steps)
+        for name in ("", *(step.name for step in steps)) if steps else ():
+            before = sizes.get(name, {})
+            sizes[name] = {key: n + before.get(key, 0) for key, n in sizes_of([shard]).items()}
         for step in steps:
             pending[step.name] = pending.get(step.name, 0) + 1
             text_bytes[step.name] = text_bytes.get(step.name, 0) + shard.text_bytes
     for step in phase.steps:
         if step.name in pending:
             reasons[step.name] = why(step, recipes, state, pending[step.name], len(shards))
-    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, text_tasks, text_bytes)
+    return PhasePlan(
+        phase.label, phase.kind, len(shards), tasks, pending, reasons, text_tasks, text_bytes, sizes=sizes
+    )
 
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:

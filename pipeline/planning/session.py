@@ -26,9 +26,12 @@ from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
 from pipeline.mapreduce.requests import Requests
 from pipeline.mapreduce.run import Job, run_global
+from pipeline.planning.prices import NO_PRICES, Prices, Usage
 from pipeline.planning.services import serve, service_steps, usage_line
 from pipeline.planning.state import State, parents_of, shards_of
+from pipeline.planning.usage import UsageMeter
 from pipeline.runtime.engines import Engine
+from pipeline.runtime.metered import MeteredEngine
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.threads import ThreadEngine
 from pipeline.schema import OWNERS
@@ -38,6 +41,9 @@ from pipeline.storage.store import Store
 
 FLUSH_S = 5.0
 """Seconds between catalog updates: the work that a killed run may lose."""
+
+WAVES = "annotate"
+"""Name of what all waves of stages cost besides the stages: reading shards and sidecars."""
 
 
 @dataclass
@@ -49,7 +55,7 @@ class RunRecord:
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
     open: rows by stage that a later run has to ask again. exchange: reads and writes of exchange files by global step.
-    healed: keys of objects that were damaged and made again.
+    healed: keys of objects that were damaged and made again. usage: costs by phase, see planning.usage.
     """
 
     id: str
@@ -74,6 +80,7 @@ class RunRecord:
     open: dict[str, int] = field(default_factory=dict)
     exchange: dict[str, dict[str, int]] = field(default_factory=dict)
     healed: list[str] = field(default_factory=list)
+    usage: dict[str, Usage] = field(default_factory=dict)
     ingested: int = 0
     kept: int = 0
     release: str | None = None
@@ -102,8 +109,10 @@ class Session:
         batch_rows: int | None = None,
         services: Services | None = None,
         waits: bool = True,
+        prices: Prices = NO_PRICES,
+        limits: Mapping[str, float] | None = None,
     ) -> None:
-        self.run_file, self.store, self.engine, self.progress = run, store, engine, progress
+        self.run_file, self.store, self.progress = run, store, progress
         self.n_partitions, self.batch_rows = n_partitions, batch_rows
         self.services, self.waits = services or Services(), waits
         self.state = State(store)
@@ -111,11 +120,17 @@ class Session:
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
         self.record = RunRecord(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
         progress.run = run_id
+        self.meter = UsageMeter(self.record.usage, prices, limits)
+        self.engine = self.metered(engine)
         self.group_names: list[str] = []
         self.shards: list[Shard] = []
         self.parents: dict[str, str] = {}  # shard id of derived documents -> shard id of their parents
         self.recipes = recipes_of(run, store)
         self.kept: dict[str, Lease] = {}  # leases that are held until the end of the run
+
+    def metered(self, engine: Engine) -> MeteredEngine:
+        """The engine, with the cost of its tasks noted, and limits checked after each."""
+        return MeteredEngine(engine, self.meter.note, self.meter.check)
 
     # Shards
 
@@ -157,7 +172,8 @@ class Session:
         self.record.text_tasks += sum(any(step.reads_text for step in task.steps) for task in tasks)
         names = sorted({step.name for task in tasks for step in task.steps})
         label = ", ".join(names) if len(names) < 3 else f"annotate ({len(names)} stages)"
-        with self.progress.phase(label, len(tasks)) as progress:
+        shards = [task.shard for task in tasks]
+        with self.meter.phase(WAVES, shards), self.progress.phase(label, len(tasks)) as progress:
             reports: list[WaveReport] = []
             last_flush = time.monotonic()
             try:
@@ -181,7 +197,7 @@ class Session:
             served = serve(step, self.services)
             served.check()
             keep_served(step, served)
-        return ThreadEngine(self.stop_asking, self.tell_usage)
+        return self.metered(ThreadEngine(self.stop_asking, self.tell_usage))
 
     def tell_usage(self) -> None:
         """Say what servers were asked so far, and record it."""
@@ -242,6 +258,7 @@ class Session:
                     self.record.open[name] = self.record.open.get(name, 0) + n_open
                 entries.setdefault(folder, {})[report.shard.id] = entry
                 self.record.stage_bytes[name] = self.record.stage_bytes.get(name, 0) + report.n_bytes
+                self.meter.assign(name, report.shard, report.written[name], report.cpu_s.get(name, 0.0))
             for name, seconds in report.cpu_s.items():
                 self.record.cpu_s[name] = round(self.record.cpu_s.get(name, 0.0) + seconds, 4)
             for name, seconds in report.wall_s.items():
@@ -273,6 +290,7 @@ class Session:
                 index = open_index(self.store, step, self.recipes)
                 if index is not None:
                     stack.enter_context(self.hold(index.lease))
+                stack.enter_context(self.meter.phase(step.name, [feed.shard for feed in feeds]))
                 job = Job(self.store, step, recipe, folder, by_ordinal, self.n_partitions, index)
                 requests = Requests()
                 result = run_global(job, self.engine, self.progress, requests)

@@ -24,6 +24,7 @@ from obstore.store import from_url
 from pipeline.errors import ConflictError, StoreError
 from pipeline.storage.base import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
 from pipeline.storage.credentials import masked
+from pipeline.storage.meter import PART_BYTES, note_get, note_list, note_move, note_put, note_swap
 from pipeline.storage.scratch import scratch
 from pipeline.storage.seal import copy_sealed, has_seal, sealed
 
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
 READ_BYTES = 1 << 20
 """Read-ahead of random access in bytes; a larger read is a single request."""
 
-PART_BYTES, MAX_PARTS, N_UPLOADS = 8 << 20, 9_000, 8
-"""Multipart uploads: bytes per upload part, largest number of parts (S3 allows 10,000), parts in flight (64 MiB of
-memory)."""
+MAX_PARTS, N_UPLOADS = 9_000, 8
+"""Multipart uploads: largest number of parts (S3 allows 10,000), parts in flight (64 MiB of memory)."""
 
 N_RETRIES, TIMEOUT = 10, "10min"
 """Retries with exponential backoff, 3 minutes in total; time limit of one request with its body (object_store's
@@ -84,6 +84,7 @@ class BucketStore(Store):
 
         Raises: MissingError if there is no such object.
         """
+        note_get()
         with explained(self._where(key)):
             return self.client.head(key)
 
@@ -103,6 +104,7 @@ class BucketStore(Store):
         Raises: StoreError if N_BODIES bodies in a row were cut short.
         """
         for attempt in range(N_BODIES):
+            note_get()
             with explained(self._where(key)):
                 response = request()
                 expected = response.meta["size"] if n_bytes is None else n_bytes
@@ -130,6 +132,7 @@ class BucketStore(Store):
         body = memoryview(b"".join(sealed(key, data)) if has_seal(key) else data).cast("B")
         with explained(self._where(key)):
             self.client.put(key, body, chunk_size=PART_BYTES, max_concurrency=N_UPLOADS)
+        note_put(key, len(body))
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
         """See Store.put_file; a streamed multipart upload of at most MAX_PARTS parts."""
@@ -148,13 +151,16 @@ class BucketStore(Store):
         with explained(self._where(key)):
             part_bytes = max(PART_BYTES, size // MAX_PARTS + 1)
             self.client.put(key, Path(local_path), chunk_size=part_bytes, max_concurrency=N_UPLOADS)
+        note_put(key, size, part_bytes=part_bytes)
 
     def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
         """See Store.put_if; one PUT with If-None-Match or If-Match."""
         with explained(self._where(key)):
             mode: PutMode = "create" if tag is None else _condition(tag)
             try:
-                return _tag(self.client.put(key, memoryview(data).cast("B"), mode=mode))
+                written = _tag(self.client.put(key, memoryview(data).cast("B"), mode=mode))
+                note_swap(self.url, key, len(memoryview(data).cast("B")))
+                return written
             except FileNotFoundError as error:
                 if tag is None:
                     raise
@@ -167,9 +173,12 @@ class BucketStore(Store):
     def objects(self, prefix: str = "") -> Iterator[ObjectMeta]:
         """Yield key (`path`), size, ETag and version of the objects below a folder."""
         prefix = prefix.strip("/")
+        n_objects = 0
         with explained(self._where(prefix)):
             for chunk in self.client.list(prefix or None):
+                n_objects += len(chunk)
                 yield from chunk
+        note_list(n_objects)
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """See Store.list; sorted here, because not every server sorts by code point."""
@@ -188,6 +197,7 @@ class BucketStore(Store):
         """See Store.move; the server copies the object, then it is deleted."""
         with explained(self._where(key)):
             self.client.copy(key, checked_key(target))
+        note_move(None)
         self.delete(key)
 
     def delete_prefix(self, prefix: str) -> None:

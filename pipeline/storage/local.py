@@ -18,6 +18,7 @@ import xxhash
 
 from pipeline.errors import ConflictError, StoreError, UsageError
 from pipeline.storage.base import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
+from pipeline.storage.meter import note_delete, note_get, note_list, note_move, note_put
 from pipeline.storage.seal import copy_sealed, has_seal, sealed
 
 if TYPE_CHECKING:
@@ -94,13 +95,16 @@ class FolderStore(Store):
                     sizes.append((path.relative_to(self.path).as_posix(), path.stat().st_size))
                 except FileNotFoundError:  # deleted since its folder was read
                     continue
+        note_list(len(sizes))
         return iter(sorted(sizes))
 
     def delete(self, key: str) -> None:
         """See Store.delete; the folder of the file is kept. A power failure does not bring the object back."""
         path = self._path(key)
         with explained(path), suppress(FileNotFoundError):
+            n_bytes = path.stat().st_size
             path.unlink()
+            note_delete(key, n_bytes)
             _sync(path.parent)
 
     def move(self, key: str, target: str) -> None:
@@ -108,13 +112,17 @@ class FolderStore(Store):
         source, path = self._path(key), self._path(target)
         with explained(source):
             self._make_folder(path.parent)
+            replaced = _size(path)
             os.replace(source, path)
+            note_move(replaced)
             _sync(path.parent)
             _sync(source.parent)
 
     def delete_prefix(self, prefix: str) -> None:
         """See Store.delete_prefix; folders above it are removed if they are empty."""
         path = self._path(folder_name(prefix))
+        for key, n_bytes in self.list(prefix):
+            note_delete(key, n_bytes)
         with explained(path):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -131,6 +139,7 @@ class FolderStore(Store):
         from pyarrow import OSFile
 
         path = self._path(key)
+        note_get()
         with explained(path):
             with suppress(OSError):
                 return cast(BinaryIO, OSFile(str(path), "rb"))
@@ -192,11 +201,14 @@ class FolderStore(Store):
                     os.fchmod(file.fileno(), 0o666 & ~self.umask)
                     file.flush()
                     os.fsync(file.fileno())
+                    n_bytes = file.tell()
+                replaced = _size(path)
                 os.replace(temporary, path)
             except BaseException:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary)
                 raise
+            note_put(key, n_bytes, replaced)
             with suppress(FileNotFoundError):  # another process has deleted the object and its folder
                 _sync(path.parent)
 
@@ -251,6 +263,14 @@ def umask() -> int:
 def _private(path: str, flags: int) -> int:
     """Open a file that only its owner can read until its permissions are set."""
     return os.open(path, flags, 0o600)
+
+
+def _size(path: Path) -> int | None:
+    """Return the bytes of a file; None if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _sync(path: Path) -> None:
