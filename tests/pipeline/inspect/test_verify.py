@@ -172,7 +172,7 @@ def test_damage_whose_checksums_agree(store: Path) -> None:
 
 
 def test_damaged_files_are_faults(store: Path) -> None:
-    """Truncated Parquet, a page without header, an emptied list of checksums: faults that name the file, no traceback."""
+    """Truncated Parquet, a page without header, an emptied list of checksums: faults that name the file."""
     release = store / "releases/v1"
     data, ledger = part(store, "data"), part(store, "ledger")
     data.write_bytes(data.read_bytes()[:500])

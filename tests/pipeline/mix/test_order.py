@@ -198,7 +198,8 @@ def test_realised_shares_are_within_a_tenth_of_a_point() -> None:
     mix = a_mix(groups={"zh": ["zho_Hans"], "en": ["eng_Latn"]}, share={"zh": 0.7, "en": 0.3}, max_epochs=1.7)
     planned, groups, n_copies = mixed(docs, mix)
     amounts = ((n_copies > 0), docs["tokens"] * n_copies, docs["tokens"] * (n_copies == 0))
-    table = realised(*(np.array([n[groups == g].sum() for g in (0, 1)]) for n in amounts), planned)
+    n_docs, taken, discarded = (np.array([n[groups == g].sum() for g in (0, 1)]) for n in amounts)
+    table = realised(n_docs, taken, discarded, planned)
     assert table["group"].to_pylist() == ["en", "zh"]
     assert table["asked_share"].to_pylist() == pytest.approx([0.3, 0.7], abs=1e-4)
     assert table["share"].to_pylist() == pytest.approx([0.3, 0.7], abs=1e-3)

@@ -99,7 +99,8 @@ def test_positions_are_those_of_a_sort(tmp_path: Path, n: int, group: str) -> No
     groups = facts[RIGHTS_GROUP].to_numpy() * bool(group)
     rights: dict[str, list[str]] = {}
     for number, language in enumerate(["eng_Latn", "zho_Hans"]):
-        expected, n_parts = {}, 0
+        expected: dict[int, tuple[int, int]] = {}
+        n_parts = 0
         for one in np.unique(groups).tolist():
             rows = np.flatnonzero((np.array(facts["language"].to_pylist()) == language) & (groups == one))
             rows = rows[np.argsort(hashes[rows])]
