@@ -127,7 +127,7 @@ class Layout:
         row = self.rows[-1] if self.rows else None
         if self.breaks or not self.out:
             self._start_line()
-            if self.tabs and row is not None and not row.begun:
+            if self.tabs and self.out and row is not None and not row.begun:
                 row.empty, row.place, row.line = "\t\t" * self.tabs, len(self.out), self.n_lines
                 self.out.append("")
         elif self.tabs:

@@ -19,8 +19,8 @@ CODE = re.compile(r"highlight|code|hljs|rouge|syntax|crayon|blob|diff", re.IGNOR
 """Words in the class of tables that contain one line of code in each row, and of elements beside a column."""
 
 CODE_LIST = re.compile(
-    r"hljs|prettyprint|linenums|enlighter|highlighter|geshi"
-    r"|code-?(?:box|block|snippet|wrap)|block-?code|(?:^|\s)dp-[a-z]+(?:$|\s)",
+    r"hljs|prettyprint|linenums|enlighter|highlighter|geshi|code-?(?:box|block|snippet|wrap)|block-?code"
+    r"|(?:^|\s)dp-(?:c|cpp|css|delphi|groovy|j|java|jscript|php|plain|py|rb|ruby|scala|sql|vb|xml|xhtml)(?:$|\s)",
     re.IGNORECASE,
 )
 """Words in the class of lists, and of elements around one, that contain one line of code in each item."""
@@ -36,6 +36,9 @@ LEVELS = 4
 
 COUNTING = 0.9
 """Least share of numbers that are one more than the one before; a page may have several texts that begin with 1."""
+
+PROSE = 0.5
+"""Most weight of prose of the average item of a list of code lines."""
 
 BREAKS = frozenset(("br", "div", "li", "p", "tr"))
 """Elements that begin or end a line."""
@@ -91,7 +94,9 @@ def _drop_run(page: Page) -> None:
 
 
 def _are_lines(page: Page, node: Node) -> bool:
-    """Whether the items of a list are lines of code: none is a paragraph, or has several."""
+    """Whether the items of a list are lines of code: none is a paragraph, or has several, and they are no prose."""
+    if node.full > PROSE * len(node.parts):
+        return False
     if not all(len(item.parts) < 2 and all(part.tag == "div" for part in item.parts) for item in node.parts):
         return False
     if len(node.parts) and all(LINE_ITEM.search(item.label.kind) for item in node.parts):

@@ -111,8 +111,20 @@ def numbered(form: str) -> str:
             "1",
         ),
         ("<div class=highlights><ol><li>Faster.</li><li>Smaller.</li></ol></div>", "  1. Faster."),
+        ("<div class=dp-content><ol><li>Faster.</li><li>Smaller.</li></ol></div>", "  1. Faster."),
+        (f"<div class=codebox><ol><li>{ZH}</li><li>{ZH}</li></ol></div>", f"  1. {ZH}"),
     ],
-    ids=["literals", "rows of data", "table of squares", "output", "plain text", "steps", "points"],
+    ids=[
+        "literals",
+        "rows of data",
+        "table of squares",
+        "output",
+        "plain text",
+        "steps",
+        "points",
+        "a site's own class",
+        "prose",
+    ],
 )
 def test_numbers_that_are_content_stay(html: str, first: str) -> None:
     """Numbers of the code itself, output of programs, and numbers of steps."""
