@@ -1,6 +1,6 @@
 """Numbers at the start of each line of preformatted text, as an element of each line. They are never text.
 
-Editors, exporters and highlighters write them in front of the code, often with no class at all, so they are told by
+Editors, exporters and highlighters write them in front of the code, often with no class at all, so they are found by
 structure: each line begins with an element that contains a number alone, and the numbers count. Cut from the serialised
 page, since elements that only colour a text are no nodes of a page.
 """

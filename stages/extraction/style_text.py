@@ -1,4 +1,4 @@
-"""Style sheets and scripts that stand in a page as text, because a word processor or an editor lost their tags.
+"""Style sheets and scripts that a page contains as text, because a word processor or an editor lost their tags.
 
 Read as such only on a page that says nothing of either and has no code: elsewhere they are what it is about.
 """
@@ -26,7 +26,7 @@ SELECTOR = re.compile(
     r"|[\w-]*[.:#@][\w\\:*.,#()\[\]=\"'>-]+|[\w-]+\[[^\]]+\]|[\w\\*:-]*\\:\*)",
     re.IGNORECASE,
 )
-"""A word of what stands before the declarations: elements, classes, ids."""
+"""A word of the text before the declarations: elements, classes, ids."""
 
 SCRIPT = re.compile(
     r"\b(?:_hmt|_gaq|dataLayer|adsbygoogle|_czc|BAIDU_CLB_\w+)\b.{0,80}(?:=|\.push)|\bgoogletag\.\w+|\bdocument\.(?:write(?:ln)?|getElement\w+|createElement)\("
@@ -47,7 +47,7 @@ LEAST = 80
 """Least characters of the rest of the page."""
 
 BEFORE = 300
-"""Most characters of what stands before the declarations of a rule."""
+"""Most characters of the text before the declarations of a rule."""
 
 
 def without_style_text(text: str) -> str:
