@@ -131,7 +131,7 @@ def _beside(page: Page, node: Node) -> bool:
 
 
 def _drop_before(page: Page, blocks: Sequence[Node]) -> None:
-    """Drop the element right before code and counts its lines: a cell, block or other preformatted text."""
+    """Drop the element that is right before code and counts its lines: a cell, block or other preformatted text."""
     places: dict[int, dict[int, int]] = {}  # of elements: of their parts by start
     end = 0
     for block in blocks:
