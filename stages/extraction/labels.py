@@ -52,7 +52,7 @@ FORMULA = re.compile(r"(?:^|\s)(?:math|arithmatex|mathjax\w*|katex-display|equat
 """Classes of formulas, which are text; their ids are made from chapters, and may contain words of FURNITURE."""
 
 CODE = re.compile(
-    r"(?:^|[\s_-])(?:blob-code|hljs-ln-code|code-?line|line-?code|file-line|diff-?line)(?:$|[\s_-])",
+    r"(?:^|[\s_-])(?:blob-code|hljs-ln-code|lines?-code|code-?line|line-?code|file-line|diff-?line)(?:$|[\s_-])",
     re.IGNORECASE,
 )
 """Classes of table cells that contain a line of code."""
@@ -62,6 +62,9 @@ NUMBERS = re.compile(
     re.IGNORECASE,
 )
 """Classes of elements with numbers of lines, which are no text beside code if they are digits alone."""
+
+LINE_NUMBER = re.compile(r"line-?n(?:o|um)|lnum|linenr|lines-num|blob-num", re.IGNORECASE)
+"""Those of NUMBERS that say that it is a line that has the number."""
 
 CLASS = re.compile(r'\sclass="([^"]*)"')
 ID = re.compile(r'\sid="([^"]*)"')

@@ -44,11 +44,18 @@ LONG_ITEM = 5.0
 
 
 class Row:
-    """A table row that is being written: whether a cell was written, and whether one has several lines."""
+    """A table row that is being written: its cells, whether one has text, and whether one has several lines.
 
-    __slots__ = ("cells", "n_lines", "tall")
+    empty, place, line: tabs of the empty cells before the first text, and where they are written once there is another
+    text on its line; in a row with one text alone they are not.
+    """
+
+    __slots__ = ("begun", "cells", "empty", "line", "n_lines", "place", "tall")
 
     def __init__(self) -> None:
+        self.begun = False
+        self.empty = ""
+        self.place = self.line = 0
         self.cells = 0
         self.n_lines = -1
         self.tall = False
@@ -117,16 +124,25 @@ class Layout:
 
     def _lead(self, first: str) -> None:
         """Write what belongs before a text: line breaks, the mark of a list item, tabs or a blank."""
+        row = self.rows[-1] if self.rows else None
         if self.breaks or not self.out:
             self._start_line()
+            if self.tabs and self.out and row is not None and not row.begun:
+                row.empty, row.place, row.line = "\t\t" * self.tabs, len(self.out), self.n_lines
+                self.out.append("")
         elif self.tabs:
+            if row is not None and row.empty and row.line == self.n_lines:
+                self.out[row.place] = row.empty
+                row.empty = ""
             self.out.append("\t\t" * self.tabs)
         elif self.blank and self.last not in BLANK and not (self.blank == 2 and joined(self.last, first)):
             self.out.append(" ")
         self.breaks = self.blank = self.tabs = 0
         self.at_start = False
-        if self.rows and self.rows[-1].n_lines < 0:
-            self.rows[-1].n_lines = self.n_lines
+        if row is not None:
+            row.begun = True
+            if row.n_lines < 0:
+                row.n_lines = self.n_lines
 
     def _start_line(self) -> None:
         if self.out:
@@ -182,7 +198,9 @@ class Layout:
             return
         self._block(SPACED.get(tag, 1))
         if tag == "tr":
-            self.rows.append(Row())
+            row = Row()
+            row.begun = self.tabs > 0 and self.rows[-1].begun  # a table within a cell, behind others
+            self.rows.append(row)
         elif tag == "pre" or node.label.pre:
             self.preformatted += 1
 
@@ -193,7 +211,8 @@ class Layout:
             self._block(1)
         elif row.cells:
             self.tabs += 1
-            self.breaks = 0
+            if row.begun:
+                self.breaks = 0
         row.cells += 1
         row.n_lines = -1
         self.at_start = True
@@ -230,7 +249,9 @@ class Layout:
             self._block(1 if self.lists else 2)
             return
         elif tag == "tr" and self.rows:
-            self.rows.pop()
+            begun = self.rows.pop().begun
+            if self.rows:  # a table within a cell
+                self.rows[-1].begun |= begun
             self.tabs = 0
             self.at_start = False
         elif tag == "pre" or node.label.pre:

@@ -31,15 +31,16 @@ HAN = "零一二三四五六七八九"
 
 
 class Numbering:
-    """The numbers of one list; `indents` is 0 for lists whose items are sections of the page."""
+    """The numbers of one list; `indents` is 0 for lists whose items are lines of code or sections
+    of the page."""
 
     def __init__(self, page: Page, node: Node) -> None:
         self.ordered = node.tag == "ol"
-        self.indents = 1
+        self.indents = 0 if node.code else 1
         self.page = page
         found = STYLE.search(node.markup) if "style=" in node.markup else None
         kind = TYPES.get(node.attribute("type"), "decimal") if self.ordered else "disc"
-        self.style = found[1].lower() if found else kind
+        self.style = "none" if node.code else found[1].lower() if found else kind
         self.step = -1 if self.ordered and "reversed" in node.markup else 1
         items = [part for part in node.parts if part.tag == "li"] if self.ordered else []
         first = INTEGER.match(node.attribute("start")) if self.ordered else None

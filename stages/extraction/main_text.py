@@ -16,6 +16,7 @@ from stages.extraction.labels import INVISIBLE, SECTIONS, SHOWN, UNDISPLAYED
 from stages.extraction.layout import Layout
 from stages.extraction.line_numbers import drop_line_numbers
 from stages.extraction.page_tree import BLOCKS, LEAVES, Node, Page, parse, prose_of
+from stages.extraction.style_text import without_style_text
 from stages.extraction.trim import trim
 
 __all__ = ["parse", "prose", "text_of"]
@@ -154,7 +155,7 @@ def text_of(page: Page) -> str:
         return ""
     drop_line_numbers(page)
     if body.full < LEAST:
-        return trim(_without_prose(page, body))
+        return trim(_without_styles(page, _without_prose(page, body)))
     heading = _heading(page)
     _unwrap(body, heading)
     if body.weight < LEAST_PLAIN * body.full and _unlabelled(body) < PLAIN_TEXT:
@@ -163,9 +164,13 @@ def text_of(page: Page) -> str:
     _clean(page, main)
     _drop_more(page, main)
     _hide(page, main)
-    text = trim(Layout(page).write(main))
+    text = trim(_without_styles(page, Layout(page).write(main)))
     title = _title(page, main, text)
     return f"{title}\n\n{text.lstrip()}" if title else text
+
+
+def _without_styles(page: Page, text: str) -> str:
+    return text if "pre" in page.named else without_style_text(text)
 
 
 def prose(text: str) -> float:

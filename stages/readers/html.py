@@ -29,5 +29,5 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
 
 
 READER = Reader(
-    name="html", version=7, config=Config, read=read, fields={**FIELDS, "text": ("text",), "date": ("date",)}
+    name="html", version=8, config=Config, read=read, fields={**FIELDS, "text": ("text",), "date": ("date",)}
 )

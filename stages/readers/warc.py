@@ -158,7 +158,7 @@ def _broken(entry: Entry, reason: str, detail: str) -> Record:
 
 READER = Reader(
     name="warc",
-    version=8,
+    version=9,
     config=Config,
     read=read,
     fields={**FIELDS, "text": ("text",), "source_id": ("source_id",), "date": ("date",)},
