@@ -24,6 +24,7 @@ from pipeline.inspect.opened import open_build
 from pipeline.mapreduce import feeds, run, shuffle
 from pipeline.mapreduce.index import Holding, Index, find_keys, read_range, renumber, write_index_part
 from pipeline.runtime.engines import LocalEngine, SerialEngine
+from pipeline.runtime.metered import Measured
 from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW_BITS
 from pipeline.storage.store import open_store
@@ -72,7 +73,7 @@ def counted() -> Iterator[list[Any]]:
         tasks: Sequence[Any],
         follow: Callable[[Any], Any] | None = None,
     ) -> Iterator[Any]:
-        if fn is run.map_shard:
+        if isinstance(fn, Measured) and fn.fn is run.map_shard:
             mapped.extend(tasks)
         return map_here(engine, fn, tasks, follow)
 
