@@ -87,7 +87,7 @@ def build(run_path: str) -> None:
 
 
 def collect_rarely() -> None:
-    """Let the garbage collector look seldom: the compiler makes many objects that live, a tenth of its time otherwise."""
+    """Let the garbage collector run rarely: it takes a tenth of the time of the compiler, whose objects live long."""
     gc.set_threshold(200_000, 20, 100)
 
 

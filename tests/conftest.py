@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Take what collection made, all tests and modules, out of the garbage collector, which would search it each time."""
+    """Take modules and tests out of what the garbage collector searches each time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
