@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -68,13 +67,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first where workers share them."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.path.stem not in LONG)
-
-
-def pytest_collection_finish() -> None:
-    """Take modules and tests out of what the garbage collector searches each time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
