@@ -18,6 +18,7 @@ from pipeline.erasure.erase import DELETIONS
 from pipeline.errors import LeaseError, UsageError
 from pipeline.inspect.opened import open_build
 from pipeline.mapreduce.index import open_index
+from pipeline.mapreduce.pair_memory import memory_folder
 from pipeline.storage.base import MissingError
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.lease import check_record, hold, is_held
@@ -143,6 +144,8 @@ def add_live(live: Live, run: RunFile, store: Store) -> None:
         index = open_index(store, step, recipes)
         if index is not None:
             live.folders.add(index.folder)
+        if step.definition.memory is not None:
+            live.folders.add(memory_folder(step.definition, step.config))
 
 
 def folder_of(key: str) -> str:
