@@ -375,12 +375,15 @@ def test_gc_deletes_what_no_run_file_uses(corpus: Corpus) -> None:
         "shards of inputs that are not used", "sidecars of shards that are not used",
     }  # fmt: skip
     assert reasons <= listed["reasons"].keys()
+    indexes = [key for key in files if key.startswith("index/")]
+    assert {key.split("/")[1] for key in indexes} == {"candidates", "dedup"}
     deleted = cli(*options, "--delete").ok().json
     assert deleted["objects"] == listed["objects"] and deleted["bytes"] > 0
     assert (
         not (corpus.store / "releases/nightly-2").exists() and (corpus.store / "releases/nightly-3").exists()
     )
     assert cli(*options).ok().json["objects"] == 0
+    assert set(indexes) <= {key for key, _ in open_store(corpus.store).list("")}
     assert corpus.plan()["empty"] and digests(corpus.store, "live") == before
     cli("scrub", corpus.store).ok()
     corpus.page["select"][0]["tokens.n_tokens"]["min"] = 20
