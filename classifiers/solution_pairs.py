@@ -18,9 +18,9 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from classifiers.embedding.features import N_DIMENSIONS
+from classifiers.partners import rows_of_partners
 from pipeline.errors import ConfigError
 from pipeline.stage import Global
 from stages.checks.choices import find_options
@@ -157,10 +157,7 @@ def answer(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
     Args: table, with READS and `row`, of a whole shard; answers, of SCHEMA, in order of (key, position in the map).
     Returns: `row` and SCHEMA, for documents with a partner.
     """
-    mapped = map_questions(table, config)
-    order = np.argsort(mapped["key"].to_numpy(), kind="stable")
-    paired = pa.table([mapped["row"].take(order), *answers.columns], names=["row", *SCHEMA.names])
-    return paired.filter(pc.is_valid(paired["id"]))
+    return rows_of_partners(map_questions(table, config), answers)
 
 
 GLOBAL = Global(

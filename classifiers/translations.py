@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from classifiers.partners import rows_of_partners
 from pipeline.errors import ConfigError
 from pipeline.stage import Global
 from stages.kernels.text.hashing import ODD_A, ODD_B
@@ -87,10 +88,7 @@ def answer(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
     Args: table, with READS and `row`, of a whole shard; answers, of SCHEMA, in order of (key, position in the map).
     Returns: `row` and SCHEMA, for documents with a translation.
     """
-    mapped = map_best(table, config)
-    order = np.argsort(mapped["key"].to_numpy(), kind="stable")
-    paired = pa.table([mapped["row"].take(order), *answers.columns], names=["row", *SCHEMA.names])
-    return paired.filter(pc.is_valid(paired["id"]))
+    return rows_of_partners(map_best(table, config), answers)
 
 
 GLOBAL = Global(
