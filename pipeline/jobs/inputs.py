@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -290,8 +289,3 @@ class _Originals:
         rows = pa.concat_tables(tables)
         self.rest = rows.slice(n_rows)
         return rows.slice(0, n_rows)
-
-
-def reasons_of(quarantined: pa.Table) -> Counter[str]:
-    """Count quarantined records by reason."""
-    return Counter(quarantined["reason"].to_pylist())

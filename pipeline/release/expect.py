@@ -34,9 +34,6 @@ EACH = "*"
 NONE = "(none)"
 """Group of documents without a value; `*` does not include it."""
 
-TALLIES = ("languages", "sources", "snapshots", "domains", "licenses")
-"""Families that are counted in the profile under their own name."""
-
 HOST_SUMS = ("documents", "kept", "copies", "bytes", "kept_bytes", "kept_tokens")
 
 Groups = dict[str, dict[str, float]]
