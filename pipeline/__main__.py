@@ -1,5 +1,5 @@
 """`python -m pipeline` is the command `bicorpus`."""
 
-from pipeline.cli import main
+from pipeline.cli.entry import command
 
-main(prog_name="bicorpus")
+command()
