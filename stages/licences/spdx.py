@@ -11,14 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.extraction.claim_values import license_id
 
 LICENCES_PATH = package_file(__file__, "licences.yaml")
-with open(LICENCES_PATH, encoding="utf-8") as _stream:
-    _DATA = yaml.safe_load(_stream)
+_DATA = read_yaml(LICENCES_PATH)
 
 CLASSES: tuple[str, ...] = tuple(_DATA["classes"])
 """From the least restrictive to the most."""
@@ -64,7 +62,9 @@ def _terms(entry: dict[str, bool]) -> Terms:
 
 
 def _pattern(identifier: str) -> str:
-    return re.escape(identifier).replace(r"\*", r"v?[0-9][0-9.]*(?:-[A-Za-z0-9-]+)?")
+    """Pattern of an identifier with any version and suffix, but for one that adds a part of Creative Commons."""
+    suffix = r"(?:-(?!(?:[A-Z0-9]+-)*(?:NC|ND|SA)\b)[A-Z0-9-]+)?"
+    return re.escape(identifier).replace(r"\*", rf"v?[0-9][0-9.]*{suffix}")
 
 
 _TERMS = [
@@ -95,6 +95,9 @@ _CC_MARK = re.compile(_CC["mark"], re.I)
 _CC_PARTS = {part: re.compile("|".join(forms), re.I) for part, forms in _CC["parts"].items()}
 _CC_VERSION = re.compile(r"(?<![\d.])([1-4])(?:\.([05]))?(?![\d.])")
 _CC_COUNTRY = re.compile(r"[1-4]\.[05][ -]([a-z]{2}|igo)\b", re.I)
+_RESTRICTIONS = {name: re.compile("|".join(forms), re.I) for name, forms in _DATA["restrictions"].items()}
+_ADDRESS = re.compile(r"(?:https?://|[\w.]+/)\S+")
+_EXCEPTION = re.compile(r"[\w.-]*exception[\w.-]*|Linux-syscall-note|GPL-CC-1\.0|SHL-2\.[01]", re.I)
 _TOKENS = re.compile(r"\(|\)|[^\s()]+")
 _OPERATORS = ("AND", "OR", "WITH")
 _OPERATOR = re.compile(r"\b(?:AND|OR|WITH)\b")
@@ -112,17 +115,34 @@ def terms_of(identifier: str) -> Terms | None:
 def licence_of(value: str) -> Licence:
     """The licence that a record, a page or a data set names: an identifier, an expression, a name or an address.
 
-    A value that is not recognised has no expression and the class `unknown`.
+    A value that is not recognised, or with a restriction that the licence it names does not have, has no expression
+    and the class `unknown`.
     """
     value = value.strip()
     if not value or len(value) > MAX_CHARS:
         return Licence(None, _UNKNOWN)
-    return from_address(value) or from_expression(value) or from_name(value) or Licence(None, _UNKNOWN)
+    if found := from_expression(value):
+        return found
+    found = from_address(value) or from_name(value)
+    return Licence(None, _UNKNOWN) if found is None or _adds_restriction(value, found.terms) else found
+
+
+def _adds_restriction(value: str, terms: Terms) -> bool:
+    """Whether the words of a value restrict more than the licence that was recognised in it."""
+    if terms.class_ == RESERVED:
+        return False
+    words = _ADDRESS.sub(" ", value)
+    has = {
+        "non_commercial": terms.non_commercial,
+        "no_derivatives": terms.no_derivatives or terms.non_commercial,
+        "reserved": False,
+    }
+    return any(pattern.search(words) and not has[name] for name, pattern in _RESTRICTIONS.items())
 
 
 def from_address(value: str) -> Licence | None:
-    """The licence of a URL; None for others than those of known licences."""
-    found = license_id(value) if "/" in value else None
+    """The licence of a URL; None for others than those of known licences, and for several."""
+    found = license_id(value) if value.count("/licenses/") < 2 and "/" in value else None
     terms = terms_of(found) if found else None
     return Licence(found, terms) if terms else None
 
@@ -221,7 +241,10 @@ def _one(token: str, tokens: Iterator[str]) -> Step:
         raise ValueError(token)
     name, then = written(token), next(tokens, None)
     if then == "WITH":
-        name, then = f"{name} WITH {next(tokens)}", next(tokens, None)
+        exception = next(tokens)
+        if not _EXCEPTION.fullmatch(exception):  # a further restriction, such as the Commons Clause
+            raise ValueError(exception)
+        name, then = f"{name} WITH {exception}", next(tokens, None)
     return Licence(name, terms), then
 
 

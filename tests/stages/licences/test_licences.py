@@ -20,6 +20,37 @@ from tests.helpers.build import build, cli, ledger, tiny, write_run
 
 
 @pytest.mark.parametrize(
+    ("value", "expression"),
+    [
+        ("CC BY-NC4.0", "CC-BY-NC-4.0"),
+        ("CC BY NC-ND4.0", "CC-BY-NC-ND-4.0"),
+        ("CC BY-NCSA", "CC-BY-NC-SA-4.0"),
+        ("cc-by-sa3.0", "CC-BY-SA-3.0"),
+        ("CC-BY-4.0-NC-ND", "CC-BY-NC-ND-4.0"),
+        ("知识共享 署名—非商用", "CC-BY-NC-4.0"),
+        ("知识共享 署名-不得演绎 4.0", "CC-BY-ND-4.0"),
+        ("creative commons attribution noncomercial", "CC-BY-NC-4.0"),
+        ("CC BY 4.0 - research only", None),
+        ("creative commons attribution, commercial use prohibited", None),
+        ("MIT (non-commercial)", None),
+        ("MIT; CC-BY-NC-4.0", None),
+        ("Apache 2.0 (research only)", None),
+        ("Public domain (non-commercial)", None),
+        ("MIT WITH Commons-Clause", None),
+        ("https://creativecommons.org/licenses/by/4.0/ 禁止商用", None),
+        (
+            "https://creativecommons.org/licenses/by/4.0/ https://creativecommons.org/licenses/by-nc/4.0/",
+            None,
+        ),
+        ("CC BY 4.0, all rights reserved", None),
+    ],
+)
+def test_a_restriction_is_never_lost(value: str, expression: str | None) -> None:
+    """A value that restricts has a licence with that restriction, or is not recognised."""
+    assert licence_of(value).expression == expression
+
+
+@pytest.mark.parametrize(
     ("value", "expression", "class_"),
     [
         ("CC-BY-SA-4.0", "CC-BY-SA-4.0", "share_alike"),
@@ -35,6 +66,7 @@ from tests.helpers.build import build, cli, ledger, tiny, write_run
         ("CC-BY-4.0 (a collection)", "CC-BY-4.0", "attribution"),
         ("Apache License, Version 2.0", "Apache-2.0", "attribution"),
         ("MIT License", "MIT", "attribution"),
+        ("BSD 3-Clause License", "BSD-3-Clause", "attribution"),
         ("apache-2.0", "Apache-2.0", "attribution"),
         ("GPL-2.0-or-later", "GPL-2.0-or-later", "share_alike"),
         ("GPL-2.0+ WITH Classpath-exception-2.0", "GPL-2.0+ WITH Classpath-exception-2.0", "share_alike"),
