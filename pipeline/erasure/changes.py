@@ -46,7 +46,7 @@ class Changes:
 
     header, facts: of the tombstones, see list_tombstones. recipes: folder of a stage's sidecars -> shard -> recipe
     before and after, where it depends on results of global steps for the shard. quarantine: keys of files in which
-    records are hidden.
+    records are hidden. receipt: of the erasure, without what applying it counts.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Changes:
     shards: tuple[Change, ...]
     recipes: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     quarantine: tuple[str, ...] = ()
+    receipt: Mapping[str, Any] = field(default_factory=dict)
 
     def by_shard(self) -> dict[str, Change]:
         """Return the changes by shard id."""
@@ -81,8 +82,9 @@ def load_changes(store: Store) -> Changes | None:
         for folder, entries in plain["recipes"].items()
     }
     return Changes(
-        plain["name"], plain["header"], plain["facts"], tuple(shards), recipes, tuple(plain["quarantine"])
-    )
+        plain["name"], plain["header"], plain["facts"], tuple(shards), recipes, tuple(plain["quarantine"]),
+        plain["receipt"],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

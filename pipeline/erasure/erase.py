@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import SHARDS, Shard, opened
-from pipeline.dataset.tombstones import RECEIPTS, Tombstones, open_key, write_tombstones
+from pipeline.dataset.tombstones import PENDING, RECEIPTS, Tombstones, open_key, write_tombstones
 from pipeline.erasure.changes import Changes, Leaving, changes_of, load_changes
 from pipeline.erasure.find import (
     ASKED,
@@ -39,7 +41,7 @@ from pipeline.erasure.find import (
 from pipeline.erasure.readdress import readdressed
 from pipeline.erasure.receipt import Plain, holding_releases, imports_of, inputs_of
 from pipeline.erasure.rewrite import apply
-from pipeline.errors import LeaseError, UsageError
+from pipeline.errors import LeaseError, StoreError, UsageError
 from pipeline.inspect.opened import Finished, open_build
 from pipeline.planning.erasing import erase_about
 from pipeline.runtime.engines import Engine, SerialEngine
@@ -66,7 +68,12 @@ def erase(
     """
     store.check(write=not dry_run)
     with hold_store(store) as lease:
-        finish(store, engine, progress)
+        if not dry_run:
+            finish(store, engine, progress)
+        elif load_changes(store) is not None:
+            raise UsageError(
+                "an erasure was stopped before its end; `bicorpus run` or `bicorpus erase` finishes it"
+            )
         return Erasing(run, store, asked, engine, progress).run(dry_run, delete_releases, others, lease)
 
 
@@ -89,37 +96,59 @@ def finish(store: Store, engine: Engine, progress: Progress) -> None:
     changes = load_changes(store)
     if changes is not None:
         progress.say(message("an erasure was stopped before its end; it is finished first"))
-        apply(store, changes, engine)
+        complete(store, changes, engine)
+
+
+def complete(store: Store, changes: Changes, engine: Engine) -> Plain:
+    """Apply changes, delete the releases that are to go, and write the receipt, which is returned.
+
+    Each step may be repeated, until the changes are deleted at the end.
+    """
+    receipt: Plain = dict(changes.receipt)
+    receipt["store"] = {**apply(store, changes, engine), **receipt["store"]}
+    for name in receipt["deleted_releases"]:
+        store.delete(f"releases/_heads/{name}.json")
+        store.delete_prefix(f"releases/{name}")
+    text = json.dumps(receipt, ensure_ascii=False, indent=1, sort_keys=True)
+    store.put(receipt["key"], text.encode())
+    store.delete(PENDING)
+    return receipt
 
 
 def before_run(store: Store, name: str, say: Callable[[str], None]) -> Lease:
-    """Take the lease of a run, wait for an erasure in progress, and finish one that was stopped.
+    """Take the lease of a run, wait for an erasure or `gc` in progress, and finish an erasure that was stopped.
 
-    The lease is taken first, and an erasure looks for it after taking its own, so at least one of them sees the other.
+    The lease is taken first, and an erasure and `gc` look for it after taking their own, so at least one of them sees
+    the other.
     """
     delete_given_up(store, RUNS)  # of runs that were killed
-    lease, said = hold(store, f"{RUNS}{name}"), False
-    try:
-        while holders(store, LEASE):
-            if not said:
-                say(message("waiting: documents are being erased from the store"))
-                said = True
-            time.sleep(2)
-        if load_changes(store) is not None:
+    said = False
+    while True:
+        lease = hold(store, f"{RUNS}{name}")
+        try:
+            while holders(store, LEASE) or holders(store, DELETIONS):
+                if not said:
+                    say(message("waiting: documents are being erased from the store, or objects deleted"))
+                    said = True
+                time.sleep(2)
+            if load_changes(store) is None:
+                return lease
+        except BaseException:
             lease.release()
-            with hold_store(store):
-                finish(store, SerialEngine(), Progress(quiet=True))
-            lease = hold(store, f"{RUNS}{name}")
-    except BaseException:
+            raise
         lease.release()
-        raise
-    return lease
+        with suppress(LeaseError), hold_store(store):  # another run may finish it
+            finish(store, SerialEngine(), Progress(quiet=True))
+        time.sleep(random.uniform(0, 1))
 
 
 def after_run(store: Store, lease: Lease) -> None:
     """Give the lease of a run back; its name is never used again."""
     lease.release()
-    store.delete(lease.key)
+    with suppress(
+        StoreError
+    ):  # the error of the run is the one to report; a lease that is given up does no harm
+        store.delete(lease.key)
 
 
 class Erasing:
@@ -161,15 +190,15 @@ class Erasing:
         changes = changes_of(leaving, self.groups)
         doc_ids = [document["doc_id"] for document in documents]
         releases = holding_releases(self.store, doc_ids, others)
-        mine = [entry["release"] for entry in releases if entry["release"] not in others]
+        mine = [e["release"] for e in releases if delete_releases and e.get("stored") and e["files"]]
+        outside = [e["release"] for e in releases if not e.get("stored") or e["release"] not in mine]
         receipt: Plain = {
             "id": self.name, "made": self.made, "dry_run": dry_run, "only_this_copy": self.asked.only_this_copy,
             "asked": {name: len(values) for name, values in self.asked.values().items() if values}
             | ({"text": len(self.asked.text)} if self.asked.text else {}),
             "documents": documents, "tombstones": tombstones.table.num_rows, "quarantined": sum(hidden.values()),
-            "store": {}, "releases": releases, "deleted_releases": mine if delete_releases else [],
-            "outside": {"inputs": inputs_of(documents), "imports": imports_of(self.store),
-                        "releases": [e["release"] for e in releases if not (delete_releases and e["release"] in mine)]},
+            "store": {}, "releases": releases, "deleted_releases": mine,
+            "outside": {"inputs": inputs_of(documents), "imports": imports_of(self.store), "releases": outside},
             "notes": self.notes, "key": "",
         }  # fmt: skip
         if dry_run:
@@ -180,16 +209,10 @@ class Erasing:
         facts = {"made": self.made, "tombstones": tombstones.table.num_rows}
         write_tombstones(self.store, self.name, tombstones.table)
         hidden_in = tuple(key for key, n in hidden.items() if n)
-        done = Changes(self.name, self.header, facts, changes, recipes, hidden_in)
+        receipt |= {"key": f"{RECEIPTS}/{self.name}.json", "store": {"answers": sum(answers.values())}}
+        done = Changes(self.name, self.header, facts, changes, recipes, hidden_in, receipt)
         done.save(self.store)
-        receipt["store"] = {**apply(self.store, done, self.engine), "answers": sum(answers.values())}
-        for name in mine if delete_releases else ():
-            self.store.delete(f"releases/_heads/{name}.json")
-            self.store.delete_prefix(f"releases/{name}")
-        receipt["key"] = f"{RECEIPTS}/{self.name}.json"
-        text = json.dumps(receipt, ensure_ascii=False, indent=1, sort_keys=True)
-        self.store.put(receipt["key"], text.encode())
-        return receipt
+        return complete(self.store, done, self.engine)
 
     def build(self) -> Finished | None:
         """The finished build of the run file; None, with a note, if there is none."""

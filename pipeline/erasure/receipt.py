@@ -86,12 +86,15 @@ def releases_of(store: Store) -> list[str]:
 
 
 def holding_releases(store: Store, doc_ids: Iterable[str], others: Iterable[str]) -> list[Plain]:
-    """Return where releases hold documents. others: URLs of releases outside the store."""
+    """Return where releases hold documents. others: URLs of releases outside the store.
+
+    Those of the store are `stored`. A release that cannot be read is listed too, without files.
+    """
     wanted = pa.array(sorted(doc_ids), pa.string())
     found = []
     for name in releases_of(store):
         entry = held_by(open_store(f"{store.url}/releases/{name}"), wanted)
-        found += [] if entry is None else [{**entry, "release": name}]
+        found += [] if entry is None else [{**entry, "release": name, "stored": True}]
     for url in others:
         entry = held_by(open_store(url), wanted)
         found += [] if entry is None else [entry]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.shard import SHARDS, opened, parquet_writer
 from pipeline.dataset.sidecars import FOOTER, SidecarRef, write_sidecar
-from pipeline.dataset.tombstones import PENDING, list_tombstones, load_tombstones, tag_of
+from pipeline.dataset.tombstones import list_tombstones, load_tombstones, tag_of
 from pipeline.erasure.changes import Change, Changes
 from pipeline.errors import DamagedError
 from pipeline.mapreduce.index import Holding, holdings, read_index_part, renumber, run_name, write_index_part
@@ -52,12 +52,11 @@ def apply(store: Store, changes: Changes, engine: Engine) -> dict[str, int]:
     for folder in index_folders(store):
         counts["keys"] += rewrite_runs(store, folder, by_shard, engine)
         counts["pairs"] += rewrite_memory(store, folder, by_shard, engine)
-    for step in sorted({folder.split("/")[1] for folder in index_folders(store)}):
-        renumber_erased(store, f"index/{step}/erased.json", by_shard)
+    for key in sorted(key for key, _ in store.list("index") if key.endswith("/erased.json")):
+        renumber_erased(store, key, by_shard)
     delete_results(store, by_shard)
     hide_quarantined(store, changes.quarantine)
     update_shards(store, changes)
-    store.delete(PENDING)
     return counts
 
 
@@ -155,7 +154,9 @@ def update_shards(store: Store, changes: Changes) -> None:
     catalog = Catalog.load(store, SHARDS)
     entries: dict[str, dict[str, Any]] = {}  # Any: JSON
     for change in changes.shards:
-        entry = entries.get(change.group) or catalog.entries[change.group]
+        entry = entries.get(change.group) or catalog.entries.get(change.group)
+        if entry is None:  # deleted since, with all its shards
+            continue
         before, after = change.shard, change.after
         rows = []
         for row in entry["shards"]:
@@ -269,7 +270,10 @@ def rewrite_pairs(task: PairsTask) -> tuple[str, str, dict[str, Any] | None, int
     stem = task.name.removesuffix(".parquet")
     shard, generation = stem.rpartition("-")[0], int(stem.rpartition("-")[2])
     own = current(task.by_shard, shard, generation)
-    table, listed = read_pairs(task.store, f"{task.folder}/{task.name}")
+    try:
+        table, listed = read_pairs(task.store, f"{task.folder}/{task.name}")
+    except DamagedError:  # the next run compares its documents again
+        return task.name, task.name, None, 0
     others = [current(task.by_shard, *entry) for entry in listed]
     if own is None and not any(others):
         return task.name, task.name, None, 0
@@ -308,21 +312,13 @@ def rewrite_memory(store: Store, folder: str, by_shard: Mapping[str, Change], en
     names = [name for name, entry in catalog.entries.items() if "pairs" in entry]
     tasks = [PairsTask(store, folder, name, by_shard) for name in sorted(names)]
     n_left = 0
-    for name, target, entry, n_gone in forgiving(engine, tasks):
+    for name, target, entry, n_gone in engine.map(rewrite_pairs, tasks) if tasks else ():
         if entry is not None:
             catalog.update({target: entry}, remove=[name] if name != target else [])
             if name != target:
                 store.delete(f"{folder}/{name}")
             n_left += n_gone
     return n_left
-
-
-def forgiving(
-    engine: Engine, tasks: Sequence[PairsTask]
-) -> Iterator[tuple[str, str, dict[str, Any] | None, int]]:  # Any: JSON
-    """Yield the results of tasks; files that are damaged are compared again by the next run."""
-    with suppress(DamagedError):
-        yield from engine.map(rewrite_pairs, tasks) if tasks else ()
 
 
 def renumber_erased(store: Store, key: str, by_shard: Mapping[str, Change]) -> None:

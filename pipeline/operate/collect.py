@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import INPUTS, SHARDS, parse_entry
+from pipeline.dataset.tombstones import PENDING
 from pipeline.erasure.erase import DELETIONS
 from pipeline.errors import LeaseError, UsageError
 from pipeline.inspect.opened import open_build
@@ -89,17 +91,19 @@ def collect(store: Store, runs: Sequence[RunFile], retention: Retention, delete:
     if not runs:
         raise UsageError("name every run file of the store: what none of them uses is deleted")
     store.check(write=delete)
-    check_idle(store)
-    live = Live()
-    for run in runs:
-        add_live(live, run, store)
-    dropped = dropped_releases(store, live, retention)
-    if not delete:
-        return find_garbage(store, live, dropped, retention)
-    with hold(store, DELETIONS) as lease:
-        check_idle(store, lease.key)  # an erasure looks for this lease after it took its own
-        garbage = find_garbage(store, live, dropped, retention)
-        remove(store, garbage)
+    with hold(store, DELETIONS) if delete else nullcontext() as lease:
+        check_idle(
+            store, lease.key if lease else ""
+        )  # runs and erasures look for this lease after they took their own
+        if store.exists(PENDING):
+            raise UsageError("an erasure was stopped before its end; `bicorpus run` finishes it")
+        live = Live()
+        for run in runs:
+            add_live(live, run, store)
+        garbage = find_garbage(store, live, dropped_releases(store, live, retention), retention)
+        if lease:
+            lease.check()
+            remove(store, garbage)
     return garbage
 
 

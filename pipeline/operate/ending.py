@@ -74,16 +74,18 @@ class Ending:
         Raises: BicorpusError if the command cannot be started, takes too long or fails.
         """
         record = self.records[-1] if self.records else None
-        if self.metrics:
-            sources: Sequence[SourceState] = ()
-            with suppress(BicorpusError):  # inputs may be what is missing
-                sources = self.fresh()
-            write_metrics(self.metrics, record, code, time.time(), sources)
-        line = self.failure if code else self.finish
-        if line:
-            run_command(
-                words_of("--on-failure" if code else "--on-finish", line), outcome(record, code, error)
-            )
+        try:
+            if self.metrics:
+                sources: Sequence[SourceState] = ()
+                with suppress(BicorpusError):  # inputs may be what is missing
+                    sources = self.fresh()
+                write_metrics(self.metrics, record, code, time.time(), sources)
+        finally:
+            line = self.failure if code else self.finish
+            if line:
+                run_command(
+                    words_of("--on-failure" if code else "--on-finish", line), outcome(record, code, error)
+                )
 
 
 def outcome(record: RunRecord | None, code: int, error: str) -> dict[str, Any]:  # Any: plain JSON

@@ -85,16 +85,19 @@ def push(
     api = hub.HfApi()
     with explained(hub, repo):
         head, present = remote_files(hub, api, repo, revision)
+        if head is None and not is_dry:
+            api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+            if revision != "main":
+                api.create_branch(repo, branch=revision, repo_type="dataset", exist_ok=True)
+                head, present = remote_files(
+                    hub, api, repo, revision
+                )  # a branch begins with the files of main
         for path, digest in sorted(listed.items()):
             if not is_same(release, path, digest, present.get(path)):
                 upload.changed[path] = sizes[path]
         upload.removed = sorted(path for path in present if path.startswith(OWNED) and path not in listed)
         if is_dry or not (upload.changed or upload.removed):
             return upload
-        if head is None:
-            api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
-            if revision != "main":
-                api.create_branch(repo, branch=revision, repo_type="dataset", exist_ok=True)
         say(message(f"{len(upload.changed):,} of {upload.files:,} files to {repo}"))
         commit(hub, api, release, upload, head, title or f"Release {release.url.rpartition(chr(47))[2]}")
     return upload

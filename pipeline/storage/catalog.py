@@ -136,7 +136,9 @@ class Catalog:
             try:
                 self._tag = self.store.put_if(self.key, _encode(self.header, inline, segments), self._tag)
             except ConflictError:
-                self._delete(written)
+                self.refresh()  # the answer to this very swap may have been lost
+                named = {key for key, _ in self.segments}
+                self._delete([key for key in written if key not in named])
                 time.sleep(random.uniform(0, min(MAX_WAIT_S, 0.01 * 2**attempt)))
             else:
                 _apply(self.entries, changes)
@@ -222,4 +224,7 @@ def _decode(data: bytes, key: str, url: str) -> tuple[dict[str, Any], dict[str, 
 
 
 def _short(header: Mapping[str, Any]) -> str:
-    return json.dumps(header, sort_keys=True, ensure_ascii=False)[:200]
+    shown = {
+        name: value for name, value in header.items() if name != "key"
+    }  # the key of tombstones is secret
+    return json.dumps(shown, sort_keys=True, ensure_ascii=False)[:200]

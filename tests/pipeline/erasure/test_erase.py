@@ -120,6 +120,8 @@ def erased(tmp_path_factory: pytest.TempPathFactory) -> Erased:
     assert not (store / "tombstones").exists() and digests(store) == digests(before)
     with mock.patch("pipeline.erasure.rewrite.delete_results", side_effect=KeyboardInterrupt):
         assert cli(*options).code != 0
+    for refused in (cli("gc", run, "--store", store, "--delete"), cli(*options, "--dry-run")):
+        assert refused.code == 2 and "stopped before its end" in refused.err
     record = build(run, store)
     return Erased(run, page, before, store, keeper, cluster, zh[0], dry, record)
 
@@ -162,6 +164,10 @@ def test_the_next_run_finishes_and_measures_nothing(erased: Erased) -> None:
     tasks = erased.record["tasks"]
     assert (tasks["ingest"], tasks["derive"], tasks["annotate"]) == (0, 0, 0) and tasks["global"] > 0
     assert erased.record["healed"] == [] and not (erased.store / "tombstones/pending.json").exists()
+    (receipt,) = (erased.store / "tombstones/receipts").iterdir()
+    written = json.loads(receipt.read_text("utf-8"))
+    assert {d["doc_id"] for d in written["documents"]} == {d["doc_id"] for d in erased.dry["documents"]}
+    assert written["store"]["shards"] > 0 and written["releases"][0]["release"] == "v1"
     left = ledger(erased.store)
     assert not {row["doc_id"] for row in left} & erased.cluster
     assert len(left) == len(ledger(erased.before)) - 5
