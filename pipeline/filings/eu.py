@@ -153,7 +153,7 @@ def domain_table(opened: Opened) -> Table:
 def processing(opened: Opened) -> Section:
     """Section 3: reservations of rights, removal of illegal content, personal data."""
     numbers = opened.numbers
-    opt_out = opened.rules_on("opt", "tdm", "noai")
+    opt_out = opened.rules_on("opt_out", "opted_out", "tdm", "noai")
     harm = opened.rules_on("toxic", "self_harm", "url_lists")
     spans = [
         [kind, kept, both("replaced", "已替换") if is_edited(opened, column, kind) else both("left", "保留")]

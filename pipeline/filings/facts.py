@@ -62,11 +62,9 @@ class Opened:
                 dropped[outcome] = dropped.get(outcome, 0) + n
         named = {}
         for rule in self.run.get("select") or ():
-            columns = (
-                [key for key in rule if isinstance(rule, dict) and "." in key]
-                if isinstance(rule, dict)
-                else []
-            )
+            if not isinstance(rule, dict):
+                continue
+            columns = [key for test in (rule, rule.get("where") or {}) for key in test if "." in key]
             if any(word in column for word in words for column in columns):
                 named[str(rule.get("name"))] = dropped.get(str(rule.get("name")), 0)
         return named

@@ -7,6 +7,7 @@ There may be millions of hosts, so they are summed by partition in files; each p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -257,14 +258,20 @@ def outside_of(e: Expectation, figures: Groups, before: Groups | None) -> Iterat
             low, high = e.min_change, e.max_change
             if (low is not None and change < low) or (high is not None and change > high):
                 yield Fault(e, name, value, change)
+    if e.group == EACH and e.min_change is not None and e.min_change > -1:
+        for name, group in chosen_groups(e, before or {}):
+            if name not in figures and group[e.field]:  # nothing of it is left
+                yield Fault(e, name, 0.0, -1.0)
 
 
 def badness(fault: Fault) -> tuple[float, str]:
-    """How far outside its bounds a figure is, to name the worst group."""
+    """How far outside its bounds a figure is, as a share of the bound, to name the worst group."""
     e, value = fault.expectation, fault.value
     if e.max is not None and value > e.max:
-        return value - e.max, fault.group
-    return (e.min - value if e.min is not None and value < e.min else abs(fault.change or 0)), fault.group
+        return (value - e.max) / max(abs(e.max), 1e-12), fault.group
+    if e.min is not None and value < e.min:
+        return (e.min - value) / max(abs(e.min), 1e-12), fault.group
+    return abs(fault.change or 0), fault.group
 
 
 def extreme(e: Expectation, values: Sequence[float]) -> float | None:
@@ -292,21 +299,23 @@ def check_all(
             found, n_outside, value = host_faults(e, of_hosts.index(e), hosts)
         else:
             figures = figures_of(numbers, e.family)
-            old = figures_of(before, e.family) if before and has_change(e) else None
+            old = None
+            if before and has_change(e):
+                with suppress(ExpectationError):  # the release before did not count the family
+                    old = figures_of(before, e.family)
             found = list(outside_of(e, figures, old))
             n_outside = len(found)
             value = extreme(e, [group[e.field] for _, group in chosen_groups(e, figures)])
         worst = max(found, key=badness, default=None)
         if worst is not None:
             faults.append(replace(worst, others=n_outside - 1))
-        by_bounds = [
-            fault for fault in found if fault.change is None
-        ]  # a change is no figure of this release alone
+        # a change is no figure of this release alone
+        by_bounds = max((fault for fault in found if fault.change is None), key=badness, default=None)
+        n_changes = sum(fault.change is not None for fault in found)
         rows.append(
             ExpectationNumbers(
                 name=e.name, figure=e.figure, level=e.level, min=e.min, max=e.max, value=value,
-                group=worst.group if worst is not None and by_bounds else None,
-                outside=n_outside if by_bounds else 0,
+                group=by_bounds.group if by_bounds else None, outside=n_outside - n_changes,
             )
         )  # fmt: skip
     return faults, rows

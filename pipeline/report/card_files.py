@@ -34,7 +34,7 @@ def front_matter(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) -> di
         config_name(f): f"{f}/part-*.parquet" for f in schemas if f != "data" and not f.endswith(".parquet")
     }
     configs |= {
-        f"data-{name}" if name else "data-unrestricted": paths for name, paths in report.rights_parts.items()
+        f"data-{name}" if name else "data-other": paths for name, paths in report.rights_parts.items()
     }
     metadata["configs"] = [
         {"config_name": name, "data_files": [{"split": "train", "path": path}]}

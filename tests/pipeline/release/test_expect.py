@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline.config.expect import parse_expectations
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ExpectationError
+from pipeline.release.expect import check_all, outside_of
+from pipeline.report.release_numbers import Tally
 from tests.helpers.build import Ended, cli, digests, tiny, write_run
 
 ENGINE = ("--engine", "local", "--workers", 1)
@@ -97,6 +99,25 @@ def test_a_change_from_the_last_release_stops_the_next(folder: Path) -> None:
         line.split("documents: ")[1].split() for line in stopped.err.split("\n") if "documents: " in line
     )
     assert len(first) == len(second) == 20 and first == second
+
+
+def test_a_group_that_is_gone_fell_by_all() -> None:
+    """A source of the last release without a document now is outside of any bound on its fall; a new one is not."""
+    (steady,) = parse_expectations([{"name": "steady", "languages.*.kept": {"min_change": -0.2}}], "run.yaml")
+    now = {"en": {"kept": 90.0, "documents": 90.0}, "ja": {"kept": 5.0, "documents": 5.0}}
+    then = {"en": {"kept": 100.0, "documents": 100.0}, "zh": {"kept": 90.0, "documents": 90.0}}
+    assert [(fault.group, fault.change) for fault in outside_of(steady, now, then)] == [("zh", -1.0)]
+
+
+def test_what_the_last_release_did_not_count_has_no_change() -> None:
+    """A family that a new step counts for the first time is compared with nothing, and one that nobody counts is an
+    error."""
+    expected = parse_expectations([{"name": "domains", "domains.*.kept": {"min_change": -0.2}}], "run.yaml")
+    counted = {"profile": {"languages": {}, "domains": {"news": [1] * len(Tally._fields)}}}
+    faults, (row,) = check_all(expected, counted, {"profile": {"languages": {}}}, [])
+    assert faults == [] and row.outside == 0
+    with pytest.raises(ExpectationError, match="not counted"):
+        check_all(expected, {"profile": {"languages": {}}}, counted, [])
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_obligations_have_parts_and_configs_of_their_own(release: Path) -> None:
     card = (release / "README.md").read_text(encoding="utf-8")
     configs = {c["config_name"]: c for c in yaml.safe_load(card.split("---")[1])["configs"]}
     assert configs["data-share_alike"]["data_files"][0]["path"] == ["data/und/part-00001.parquet"]
-    assert {"data-unrestricted", "data-non_commercial"} <= set(configs)
+    assert {"data-other", "data-non_commercial"} <= set(configs)
     assert "| CC-BY-SA-4.0 | attribution, share alike | 1 |" in card
     rows = list(csv.DictReader((release / "obligations.csv").open(encoding="utf-8")))
     assert {row["spdx"]: row["no_derivatives"] for row in rows}["CC-BY-ND-4.0"] == "yes"
