@@ -37,6 +37,10 @@ OTHER = (
     (re.compile(r"apache\.org/licenses/LICENSE-(\d\.\d)", re.I), "Apache-{}"),
     (re.compile(r"opensource\.org/licenses?/mit\b", re.I), "MIT"),
     (re.compile(r"nationalarchives\.gov\.uk/doc/open-government-licence/version/(\d)", re.I), "OGL-UK-{}.0"),
+    (
+        re.compile(r"wiki/Wikipedia:Text_of_(?:the_)?Creative_Commons_Attribution-ShareAlike_(\d\.\d)", re.I),
+        "CC-BY-SA-{}",
+    ),
     (re.compile(r"unlicense\.org", re.I), "Unlicense"),
 )
 

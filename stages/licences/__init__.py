@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage
-from stages.licences.spdx import CLASSES, FLAGS, LICENCES_PATH, NONE, Terms, licence_of, licence_url
+from stages.extraction.claim_values import license_id
+from stages.licences.spdx import CLASSES, FLAGS, LICENCES_PATH, NONE, UNKNOWN, Terms, licence_of, licence_url
 from stages.web import claims
 
 SCHEMA = pa.schema(
@@ -50,11 +51,12 @@ or noindex for a crawler that collects text for training). opt_out_date: of the 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """register: CSV files with the columns `host` and `date`, of hosts (with those below them) that opted out. agents:
-    see stages.web.claims. strict: of record and page, take the more restrictive licence; else that of the record."""
+    see stages.web.claims. strict: of the licences of record and page, take the more restrictive one; else that of the
+    record."""
 
     register: tuple[str, ...] = ()
     agents: tuple[str, ...] = claims.AI_AGENTS
-    strict: bool = False
+    strict: bool = True
 
 
 class Meta(msgspec.Struct):
@@ -108,7 +110,13 @@ def page_licence(meta: str | None) -> tuple[str | None, str | None]:
         claimed = DECODER.decode(meta) if meta else Meta()
     except msgspec.DecodeError:  # not an object
         return None, None
-    if isinstance(claimed.rel_license, str) and claimed.rel_license:
+    rel = claimed.rel_license
+    if (
+        isinstance(rel, str)
+        and rel
+        and not rel.startswith("#")
+        and (license_id(rel) or not claimed.license_id)
+    ):
         return claimed.rel_license, "rel"
     if isinstance(claimed.license_id, str) and claimed.license_id:
         return claimed.license_id, str(claimed.license_place or "body")
@@ -123,9 +131,9 @@ def measure(
         (value, where) for value, where in ((row["license"], "record"), page_licence(row["meta"])) if value
     ]
     found = [(licence_of(str(value)), value, where) for value, where in stated]
-    conflict = len({licence.terms.class_ for licence, _, _ in found}) > 1
+    conflict = len({licence.terms.class_ for licence, _, _ in found} - {UNKNOWN}) > 1
     if config.strict:
-        found.sort(key=lambda item: -item[0].terms.rank)
+        found.sort(key=lambda item: (item[0].terms.class_ == UNKNOWN, -item[0].terms.rank))
     licence, value, where = found[0] if found else (None, None, None)
     terms = licence.terms if licence else NO_TERMS
     expression = licence.expression if licence else None

@@ -63,7 +63,7 @@ def _terms(entry: dict[str, bool]) -> Terms:
 
 def _pattern(identifier: str) -> str:
     """Pattern of an identifier with any version and suffix, but for one that adds a part of Creative Commons."""
-    suffix = r"(?:-(?!(?:[A-Z0-9]+-)*(?:NC|ND|SA)\b)[A-Z0-9-]+)?"
+    suffix = r"(?:-(?!(?:[A-Z0-9]+-)*(?:NC|ND|SA|NON\w*|COMMONS)\b)[A-Z0-9-]+)?"
     return re.escape(identifier).replace(r"\*", rf"v?[0-9][0-9.]*{suffix}")
 
 
@@ -98,6 +98,7 @@ _CC_COUNTRY = re.compile(r"[1-4]\.[05][ -]([a-z]{2}|igo)\b", re.I)
 _RESTRICTIONS = {name: re.compile("|".join(forms), re.I) for name, forms in _DATA["restrictions"].items()}
 _ADDRESS = re.compile(r"(?:https?://|[\w.]+/)\S+")
 _EXCEPTION = re.compile(r"[\w.-]*exception[\w.-]*|Linux-syscall-note|GPL-CC-1\.0|SHL-2\.[01]", re.I)
+_NOTICE, _RESERVED_ID = re.compile(_DATA["notice"], re.I), "LicenseRef-all-rights-reserved"
 _TOKENS = re.compile(r"\(|\)|[^\s()]+")
 _OPERATORS = ("AND", "OR", "WITH")
 _OPERATOR = re.compile(r"\b(?:AND|OR|WITH)\b")
@@ -123,8 +124,28 @@ def licence_of(value: str) -> Licence:
         return Licence(None, _UNKNOWN)
     if found := from_expression(value):
         return found
-    found = from_address(value) or from_name(value)
+    found = from_list(value) or from_address(value) or from_name(value)
+    if found is None and _NOTICE.search(value):
+        return Licence(_RESERVED_ID, Terms(class_=RESERVED))
     return Licence(None, _UNKNOWN) if found is None or _adds_restriction(value, found.terms) else found
+
+
+def from_list(value: str) -> Licence | None:
+    """The licence of `A + B`, `A, B` or `A (of this), B (of that)`: that of all; None unless several are known.
+
+    `A/B` is a choice, an old form of `A OR B`, where both oblige to the same.
+    """
+    if "://" in value:
+        return None
+    parts = [p for p in re.split(r"[()（）,，;；|+/]|\band\b", value) if p.strip()]
+    known = [k for p in parts if (k := from_expression(p.strip()) or from_name(p.strip()))]
+    if len(known) < 2:
+        return None
+    terms = functools.reduce(joined, (k.terms for k in known))
+    choice = "/" in value and "+" not in value and len({k.terms for k in known}) == 1
+    return Licence(
+        (" OR " if choice else " AND ").join(dict.fromkeys(str(k.expression) for k in known)), terms
+    )
 
 
 def _adds_restriction(value: str, terms: Terms) -> bool:
@@ -133,6 +154,7 @@ def _adds_restriction(value: str, terms: Terms) -> bool:
         return False
     words = _ADDRESS.sub(" ", value)
     has = {
+        "share_alike": terms.share_alike,
         "non_commercial": terms.non_commercial,
         "no_derivatives": terms.no_derivatives or terms.non_commercial,
         "reserved": False,
@@ -142,7 +164,7 @@ def _adds_restriction(value: str, terms: Terms) -> bool:
 
 def from_address(value: str) -> Licence | None:
     """The licence of a URL; None for others than those of known licences, and for several."""
-    found = license_id(value) if value.count("/licenses/") < 2 and "/" in value else None
+    found = license_id(value.partition("?")[0]) if value.count("/licenses/") < 2 and "/" in value else None
     terms = terms_of(found) if found else None
     return Licence(found, terms) if terms else None
 
