@@ -29,9 +29,10 @@ from pipeline.mix.holdout import HOLDOUT
 from pipeline.release.files import with_digest
 from pipeline.release.numbers import table_schemas_of
 from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
+from pipeline.report.release_pages import PAGES
 from pipeline.report.release_pages import pages as release_pages
 from pipeline.storage.store import Store
-from pipeline.translation import in_language, message
+from pipeline.translation import message
 
 __all__ = ["VerifyReport", "compare", "verify_files"]
 
@@ -165,7 +166,7 @@ def check_pages(
 def page_faults(release: Store, listed: dict[str, str], data: bytes) -> list[str]:
     """Pages that differ from those written again from report.json."""
     numbers = read_numbers(data)
-    described = [name for name in sorted(listed) if name not in ("README.md", "croissant.json")]
+    described = [name for name in sorted(listed) if name not in PAGES]
     files = [
         {
             "path": name,
@@ -176,12 +177,11 @@ def page_faults(release: Store, listed: dict[str, str], data: bytes) -> list[str
         for name in described
     ]
     schemas = table_schemas_of(release, described)
-    with in_language("en"):
-        expected = release_pages(numbers, files, schemas)
+    expected = release_pages(numbers, files, schemas)
     return [
         message(f"{name}: not what is written from report.json and the files")
         for name, text in sorted(expected.items())
-        if release.get(name) != text.encode()
+        if name not in listed or release.get(name) != text.encode()
     ]
 
 

@@ -1,7 +1,8 @@
-"""The dataset card of a release, README.md: contents, funnel, sources, composition, usage and limits.
+"""The dataset card of a release: contents, funnel, sources, composition, usage and limits.
 
-Takes the numbers of report.json and contains no others. Its front matter is that of a dataset card of the Hugging Face
-hub, so that a release can be uploaded unchanged.
+Takes the numbers of report.json and contains no others. It is written in the language of messages: README.md in
+English, with the front matter of a dataset card of the Hugging Face hub, so that a release can be uploaded unchanged,
+and README.zh-CN.md in Chinese.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
 from pipeline.report.card_files import (
     checking_section,
     column_section,
     file_section,
-    front_matter,
     kept_languages,
     loading_section,
 )
@@ -24,6 +23,7 @@ from pipeline.report.card_scripts import script_section
 from pipeline.report.markdown import Markup, code, escaped, few, in_bytes, markdown, share
 from pipeline.report.release_numbers import Mix, MixTraining, ReleaseNumbers, Repeat, Split, present
 from pipeline.report.shown import license_rows, mix_rows
+from pipeline.translation import labels, language, message, t
 
 SHOWN_LANGUAGES = 6
 """Number of languages, the largest, with a column or row of their own; report.json has all."""
@@ -40,7 +40,7 @@ def card(
     schemas: Mapping[str, pa.Schema],
     meanings: Mapping[str, str],
 ) -> str:
-    """Return the text of README.md.
+    """Return the text of a card, in the language of messages, without front matter.
 
     Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
     """
@@ -51,8 +51,7 @@ def card(
         domain_section(report), *map(mix_section, mixes(report)), making_section(report), limits_section(report),
         file_section(files), column_section(schemas, meanings), loading_section(report, schemas), checking_section(),
     ]  # fmt: skip
-    head = yaml.safe_dump(front_matter(report, schemas), sort_keys=False, allow_unicode=True, width=1000)
-    return f"---\n{head}---\n\n" + "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def introduction(report: ReleaseNumbers) -> list[str]:
@@ -61,35 +60,46 @@ def introduction(report: ReleaseNumbers) -> list[str]:
     size = sum(row.kept_bytes for row in languages.values())
     largest = kept_languages(report)[:SHOWN_LANGUAGES]
     shares = [f"{escaped(name)} {share(languages[name].kept_bytes, size)}" for name in largest]
+    by_bytes = ", ".join(shares) or t("nothing was kept")
     return [
-        f"Text for pretraining language models: **{counts.kept:,} documents, {counts.kept_tokens:,} tokens**, "
-        f"{in_bytes(size)} of text before edits, kept of {counts.ingested:,} documents of the corpus "
-        f"{code(report.corpus)}. By bytes: {', '.join(shares) or 'nothing was kept'}.",
+        "[English](README.md)" if language() == "zh" else "[中文](README.zh-CN.md)",
         "",
-        f"Built with bicorpus {report.version} from `run.yaml`; recipe `{report.recipe}`. `lineage.json` names "
-        "every input file by its digest; `report.html` shows the same numbers as pictures.",
-    ]  # fmt: skip
+        t(
+            f"Text for pretraining language models: **{counts.kept:,} documents, {counts.kept_tokens:,} tokens**, "
+            f"{in_bytes(size)} of text before edits, kept of {counts.ingested:,} documents of the corpus "
+            f"{code(report.corpus)}. By bytes: {by_bytes}."
+        ),
+        "",
+        t(
+            f"Built with bicorpus {report.version} from `run.yaml`; recipe `{report.recipe}`. `lineage.json` names "
+            "every input file by its digest; `report.html` shows the same numbers as pictures."
+        ),
+    ]
 
 
 def funnel_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on all records, by language and rule, and the counts of rules that only flag."""
     counts = report.counts
-    lines = [
-        "## Where every record went",
-        "",
+    sums = t(
         f"rows read {counts.read:,} = ingested {counts.ingested:,} + quarantined {counts.quarantined:,} + "
         f"erased {counts.erased:,}; ingested = kept {counts.kept:,} + dropped {counts.dropped:,}."
-        + (f" Of those read, {counts.derived:,} are made of others' documents." if counts.derived else ""),
+    )
+    if counts.derived:
+        sums += " " + t(f"Of those read, {counts.derived:,} are made of others' documents.")
+    lines = [
+        "## " + t("Where every record went"),
         "",
-        "Documents by the first rule that dropped them; the last column counts all that fail the rule.",
+        sums,
+        "",
+        t("Documents by the first rule that dropped them; the last column counts all that fail the rule."),
         "",
         *funnel_table(report.funnel, report.rules, report.failed),
         *copies_line(report),
     ]
     flags = [[name, n] for name, n in sorted(report.failed.items()) if name not in report.rules]
     if flags:
-        lines += ["", "Rules that flag or trim and drop nothing; the ledger names them in `flags`:", ""]
-        lines += markdown(["rule", "documents"], flags)
+        lines += ["", t("Rules that flag or trim and drop nothing; the ledger names them in `flags`:"), ""]
+        lines += markdown(labels("rule", "documents"), flags)
     reasons = [
         [source, reason, n]
         for source, counts_by_reason in sorted(report.quarantined.items())
@@ -98,9 +108,9 @@ def funnel_section(report: ReleaseNumbers) -> list[str]:
     if reasons:
         lines += [
             "",
-            "Records that could not become a document:",
+            t("Records that could not become a document:"),
             "",
-            *markdown(["source", "reason", "records"], reasons),
+            *markdown(labels("source", "reason", "records"), reasons),
         ]
     return lines
 
@@ -111,14 +121,20 @@ def expectation_section(report: ReleaseNumbers) -> list[str]:
         [
             row.name, code(row.figure), "" if row.min is None else f"{row.min:,.6g}",
             "" if row.max is None else f"{row.max:,.6g}", "" if row.value is None else f"{row.value:,.4g}",
-            "as expected" if not row.outside else f"outside ({row.level})",
+            t(f"outside ({row.level})") if row.outside else t("as expected"),
         ]
         for row in report.expectations
     ]  # fmt: skip
     if not rows:
         return []
-    heads = ["expectation", "figure", "at least", "at most", "found", ""]
-    return ["## Expectations", "", "Checked before the release was written:", "", *markdown(heads, rows)]
+    heads = labels("expectation", "figure", "at least", "at most", "found", "")
+    return [
+        "## " + t("Expectations"),
+        "",
+        t("Checked before the release was written:"),
+        "",
+        *markdown(heads, rows),
+    ]
 
 
 def audit_section(report: ReleaseNumbers) -> list[str]:
@@ -126,25 +142,30 @@ def audit_section(report: ReleaseNumbers) -> list[str]:
     audit = report.audit
     if audit is None:
         return []
-    wrong = {"bad": "should not be kept", "good": "removed wrongly"}
+    wrong = {"bad": t("should not be kept"), "good": t("removed wrongly")}
     rows = [
         [
-            row.group if row.by == "all" else f"{row.by} {row.group}", wrong[row.wrong], row.population, row.read,
-            row.found, f"{row.rate:.2%}", f"{row.low:.2%} to {row.high:.2%}",
+            t(row.group) if row.by == "all" else f"{t(row.by)} {row.group}", wrong[row.wrong], row.population, row.read,
+            row.found, f"{row.rate:.2%}", f"{row.low:.2%} – {row.high:.2%}",
         ]
         for row in audit.rates
     ]  # fmt: skip
-    source = "this release" if audit.current else "an earlier release of this name, with other decisions"
-    lines = ["## Audit", "", f"{audit.read:,} documents of {source} were read by {audit.readers:,} people. Rates are "
-             "weighted by strata; intervals are Wilson's of 95 %.", ""]  # fmt: skip
-    return lines + markdown(["documents", "that", "represent", "read", "found", "rate", "95 %"], rows)
+    source = (
+        t("this release") if audit.current else t("an earlier release of this name, with other decisions")
+    )
+    sentence = t(
+        f"{audit.read:,} documents of {source} were read by {audit.readers:,} people. Rates are weighted by strata; "
+        "intervals are Wilson's of 95 %."
+    )
+    lines = ["## " + t("Audit"), "", sentence, ""]
+    return lines + markdown(labels("documents", "that", "represent", "read", "found", "rate", "95 %"), rows)
 
 
 OBLIGATIONS = {
-    "attribution": "name the authors, or keep their notice",
-    "share_alike": "share adapted text under the same licence",
-    "non_commercial": "no commercial use",
-    "no_derivatives": "no adapted text may be shared",
+    "attribution": message("name the authors, or keep their notice"),
+    "share_alike": message("share adapted text under the same licence"),
+    "non_commercial": message("no commercial use"),
+    "no_derivatives": message("no adapted text may be shared"),
 }
 
 
@@ -155,21 +176,24 @@ def rights_section(report: ReleaseNumbers) -> list[str]:
         return []
     rows = [
         [
-            row.spdx or f"({row.class_})", ", ".join(n.replace("_", " ") for n in OBLIGATIONS if getattr(row, n)),
+            row.spdx or f"({row.class_})", ", ".join(t(n.replace("_", " ")) for n in OBLIGATIONS if getattr(row, n)),
             row.documents, row.tokens, share(row.tokens, total), few(sorted(row.sources)),
         ]
         for row in report.rights
     ]  # fmt: skip
-    lines = ["## Obligations", "", "Licences as they came with documents or are named on their pages; a statement is "
-             "evidence, not permission. `obligations.csv` has the same by source.", ""]  # fmt: skip
-    lines += markdown(["licence", "obliges to", "documents", "tokens", "%", "sources"], rows)
+    sentence = t(
+        "Licences as they came with documents or are named on their pages; a statement is evidence, not permission. "
+        "`obligations.csv` has the same by source."
+    )
+    lines = ["## " + t("Obligations"), "", sentence, ""]
+    lines += markdown(labels("licence", "obliges to", "documents", "tokens", "%", "sources"), rows)
     sums = [
-        [name.replace("_", " "), Markup(meaning), sum(r.documents for r in report.rights if getattr(r, name)),
+        [t(name.replace("_", " ")), Markup(t(meaning)), sum(r.documents for r in report.rights if getattr(r, name)),
          sum(r.tokens for r in report.rights if getattr(r, name)),
          share(sum(r.tokens for r in report.rights if getattr(r, name)), total)]
         for name, meaning in OBLIGATIONS.items()
     ]  # fmt: skip
-    return [*lines, "", *markdown(["obligation", "", "documents", "tokens", "%"], sums)]
+    return [*lines, "", *markdown(labels("obligation", "", "documents", "tokens", "%"), sums)]
 
 
 def copies_line(report: ReleaseNumbers) -> list[str]:
@@ -180,8 +204,10 @@ def copies_line(report: ReleaseNumbers) -> list[str]:
         return []
     return [
         "",
-        f"Of the duplicates {raw:,} have the text of the document kept for them, {exact:,} the same but for width, "
-        f"case, marks or Traditional forms, and {near:,} are near copies.",
+        t(
+            f"Of the duplicates {raw:,} have the text of the document kept for them, {exact:,} the same but for "
+            f"width, case, marks or Traditional forms, and {near:,} are near copies."
+        ),
     ]
 
 
@@ -196,13 +222,13 @@ def funnel_table(
     languages = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
     shown, rest = languages[:SHOWN_LANGUAGES], languages[SHOWN_LANGUAGES:]
     columns = [[name] for name in shown] + ([rest] if rest else []) + [languages]
-    heads = ["", *shown, *([f"{len(rest)} others"] if rest else []), "all", "fail it"]
+    heads = ["", *shown, *([t(f"{len(rest)} others")] if rest else []), *labels("all", "fail it")]
     outcomes_found = {outcome for row in funnel.values() for outcome in row}
 
     def line(name: str, outcomes: Iterable[str]) -> list[Any]:
         outcomes = list(outcomes)
         sums = [sum(funnel[n].get(o, 0) for n in names for o in outcomes) for names in columns]
-        return [name, *sums, failed.get(name, "")]
+        return [t(name) if name in ("ingested", "kept") else name, *sums, failed.get(name, "")]
 
     dropped = [
         *(rule for rule in dict.fromkeys(rules) if rule in outcomes_found),
@@ -228,16 +254,16 @@ def language_section(report: ReleaseNumbers) -> list[str]:
         for name in kept_languages(report)
         for row in [tallies[name]]
     ]  # fmt: skip
-    heads = ["language", "documents", "kept", "kept %", "kept text", "kept tokens", "share of tokens"]
-    return ["## Languages", "", *markdown(heads, rows)]
+    heads = labels("language", "documents", "kept", "kept %", "kept text", "kept tokens", "share of tokens")
+    return ["## " + t("Languages"), "", *markdown(heads, rows)]
 
 
 def source_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on what was read and what was kept of each source."""
     rows = []
     for source in report.sources:
-        licenses = [row.license or "none" for row in report.licenses if source.source in row.sources]
-        provenances = [name or "not said" for name, kept in sorted(source.provenances.items()) if kept]
+        licenses = [row.license or t("none") for row in report.licenses if source.source in row.sources]
+        provenances = [name or t("not said") for name, kept in sorted(source.provenances.items()) if kept]
         rows.append(
             [
                 source.source, source.files, in_bytes(source.input_bytes), source.read, source.kept,
@@ -245,25 +271,23 @@ def source_section(report: ReleaseNumbers) -> list[str]:
                 few(licenses),
             ]
         )  # fmt: skip
-    heads = [
-        "source",
-        "files",
-        "read from",
-        "records",
-        "kept",
-        "kept %",
-        "kept tokens",
-        "provenance",
-        "licences",
-    ]
-    return ["## Sources", "", *markdown(heads, rows)]
+    heads = labels(
+        "source", "files", "read from", "records", "kept", "kept %", "kept tokens", "provenance", "licences"
+    )
+    return ["## " + t("Sources"), "", *markdown(heads, rows)]
 
 
 def license_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on the licences of kept documents."""
     heads, rows = license_rows(report.licenses)
     rows = [[*row, few(sources)] for *row, sources in rows]
-    return ["## Licences", "", "Each document carries its own in `license`.", "", *markdown(heads, rows)]
+    return [
+        "## " + t("Licences"),
+        "",
+        t("Each document carries its own in `license`."),
+        "",
+        *markdown(heads, rows),
+    ]
 
 
 def quality_section(report: ReleaseNumbers) -> list[str]:
@@ -273,18 +297,23 @@ def quality_section(report: ReleaseNumbers) -> list[str]:
     if not languages:
         return []
     lines = [
-        "## Quality", "",
-        f"A bucket is a rank by quality within a language, cut in equal shares of {bucket_unit(report)} before copies "
-        "were dropped; the table has the share of the language's kept bytes that each tier and bucket came to.", "",
-    ]  # fmt: skip
+        "## " + t("Quality"),
+        "",
+        t(
+            f"A bucket is a rank by quality within a language, cut in equal shares of {bucket_unit(report)} before "
+            "copies were dropped; the table has the share of the language's kept bytes that each tier and bucket came "
+            "to."
+        ),
+        "",
+    ]
     rows = []
     for kind, table in (("tier", tiers), ("bucket", buckets)):
-        names = {name for language in languages for name in table.get(language, {})}
+        names = {name for label in languages for name in table.get(label, {})}
         for name in sorted(names, key=lambda n: -int(n) if kind == "bucket" else ("high", "medium", "low").index(n)
                            if n in ("high", "medium", "low") else 3):  # fmt: skip
-            row: list[Any] = [f"{kind} {name}"]
-            for language in languages:
-                groups = table.get(language, {})
+            row: list[Any] = [f"{t(kind)} {t(name)}"]
+            for label in languages:
+                groups = table.get(label, {})
                 total = sum(group.kept_bytes for group in groups.values())
                 row.append(share(groups.get(name, Split()).kept_bytes, total))
             rows.append(row)
@@ -294,7 +323,7 @@ def quality_section(report: ReleaseNumbers) -> list[str]:
 def bucket_unit(report: ReleaseNumbers) -> str:
     """Return what quality buckets hold equal shares of."""
     units = {row.unit for row in report.buckets.summary} if report.buckets else {"text_bytes"}
-    return "bytes" if units <= {"text_bytes"} else f"tokens ({code(min(units))})"
+    return t("bytes") if units <= {"text_bytes"} else f"{t('tokens')} ({code(min(units))})"
 
 
 def copies_section(report: ReleaseNumbers) -> list[str]:
@@ -304,11 +333,14 @@ def copies_section(report: ReleaseNumbers) -> list[str]:
         return []
     n_clusters, n_documents, n_copies = (sum(column) for column in zip(*clusters.values(), strict=True))
     return [
-        "## Copies", "",
-        f"{n_documents:,} of {report.counts.ingested:,} documents are in {n_clusters:,} clusters of copies and "
-        f"near copies. {n_copies:,} documents that pass every rule were dropped because another member was kept; the "
-        "ledger names it in `keeper_id`.",
-    ]  # fmt: skip
+        "## " + t("Copies"),
+        "",
+        t(
+            f"{n_documents:,} of {report.counts.ingested:,} documents are in {n_clusters:,} clusters of copies and "
+            f"near copies. {n_copies:,} documents that pass every rule were dropped because another member was kept; "
+            "the ledger names it in `keeper_id`."
+        ),
+    ]
 
 
 def domain_section(report: ReleaseNumbers) -> list[str]:
@@ -321,7 +353,11 @@ def domain_section(report: ReleaseNumbers) -> list[str]:
          row.kept_tokens]
         for name, row in sorted(domains.items(), key=lambda item: (-item[1].documents, item[0]))
     ]  # fmt: skip
-    return ["## Domains", "", *markdown(["domain", "documents", "kept", "kept %", "kept tokens"], rows)]
+    return [
+        "## " + t("Domains"),
+        "",
+        *markdown(labels("domain", "documents", "kept", "kept %", "kept tokens"), rows),
+    ]
 
 
 def mixes(report: ReleaseNumbers) -> list[tuple[str, Mix, bool]]:
@@ -333,11 +369,15 @@ def mix_section(named: tuple[str, Mix, bool]) -> list[str]:
     """Return the section on one mix: requested and realised shares."""
     name, mix, is_default = named
     lines = [
-        f"## Mix {code(name)}" + (", the default" if is_default else ""), "",
-        f"{mix.documents:,} documents, {mix.tokens:,} tokens in training order; {mix.discarded_share:.1%} of "
-        "the kept tokens are left out.", "",
+        "## " + (t(f"Mix {code(name)}, the default") if is_default else t(f"Mix {code(name)}")),
+        "",
+        t(
+            f"{mix.documents:,} documents, {mix.tokens:,} tokens in training order; {mix.discarded_share:.1%} of the "
+            "kept tokens are left out."
+        ),
+        "",
         *markdown(*mix_rows(mix)),
-    ]  # fmt: skip
+    ]
     lines += repeat_lines(mix.repeat) if isinstance(mix.repeat, Repeat) else []
     return lines + order_lines(mix) + mixed_lines(mix)
 
@@ -346,15 +386,17 @@ def order_lines(mix: Mix) -> list[str]:
     """Return lines on the training order: how far shares of windows are from the requested ones, and its phases."""
     lines = []
     if isinstance(mix.training, MixTraining) and mix.training.windows:
+        window = t("1,000 documents") if mix.unit == "documents" else t(f"1,000 documents and 1 M {mix.unit}")
         lines += [
             "",
-            f"In windows of 1,000 documents{'' if mix.unit == 'documents' else f' and 1 M {mix.unit}'} "
-            f"({mix.training.windows:,} of them), shares differ from the requested ones by at most "
-            f"{mix.training.window_error:.2%}.",
+            t(
+                f"In windows of {window} ({mix.training.windows:,} of them), shares differ from the requested ones by "
+                f"at most {mix.training.window_error:.2%}."
+            ),
         ]
     if mix.phases:
         rows = [[row.phase + 1, row.first, row.documents, row.units] for row in mix.phases]
-        lines += ["", *markdown(["phase", "first row", "documents", mix.unit], rows)]
+        lines += ["", *markdown(labels("phase", "first row", "documents", mix.unit), rows)]
     return lines
 
 
@@ -373,7 +415,7 @@ def mixed_lines(mix: Mix) -> list[str]:
     ]
     if not rows:
         return []
-    heads = ["language", "other languages above", "documents", "% of its documents", "% of its tokens"]
+    heads = labels("language", "other languages above", "documents", "% of its documents", "% of its tokens")
     return [
         "",
         "Documents with text in other languages than their own, copies counted:",
@@ -387,15 +429,21 @@ def repeat_lines(repeat: Repeat) -> list[str]:
     fitted = repeat.fit is not None
     rows = [
         [
-            "less" if row.least is None else row.least,
+            t("less") if row.least is None else row.least,
             row.times, row.documents, row.copies, row.tokens,
             *([f"{row.removed_share:.1%}"] if fitted else []),
         ]
         for row in repeat.classes
     ]  # fmt: skip
-    heads = ["from", "times", "documents", "copies", "tokens", *(["removed by rules"] if fitted else [])]
-    why = f"; the weights follow from what rules removed, {repeat.removed_share:.1%} of all" if fitted else ""
-    sentence = f"An epoch holds documents more than once, by {code(repeat.column)}{why}:"
+    heads = labels(
+        "from", "times", "documents", "copies", "tokens", *(["removed by rules"] if fitted else [])
+    )
+    sentence = t(f"An epoch holds documents more than once, by {code(repeat.column)}:")
+    if fitted:
+        sentence = t(
+            f"An epoch holds documents more than once, by {code(repeat.column)}; the weights follow from what rules "
+            f"removed, {repeat.removed_share:.1%} of all:"
+        )
     return ["", sentence, "", *markdown(heads, rows)]
 
 
@@ -403,32 +451,34 @@ def making_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on steps, with versions and recipes, and on edits of the text."""
     rows = [
         [
-            code(s.module), s.version, "across documents" if s.kind == "global" else "each document",
+            code(s.module), s.version, t("across documents") if s.kind == "global" else t("each document"),
             code(s.recipe[:8]),
         ]
         for s in report.steps
     ]  # fmt: skip
     readers = sorted({source.reader for source in report.sources if source.reader})
+    names = ", ".join(map(code, readers))
     lines = [
-        "## How it was made",
+        "## " + t("How it was made"),
         "",
-        f"Read by {', '.join(code(name) for name in readers)}; text is UTF-8.",
+        t(f"Read by {names}; text is UTF-8."),
     ]
     for source in report.sources:
         if source.derived_by:
             lines += [
                 "",
-                f"Source {code(source.source)} is made of others' documents by {code(source.derived_by)}.",
+                t(f"Source {code(source.source)} is made of others' documents by {code(source.derived_by)}."),
             ]
     if rows:
-        lines += ["", "Measured by these steps, in this order:", ""]
-        lines += markdown(["step", "version", "looks at", "recipe"], rows)
+        lines += ["", t("Measured by these steps, in this order:"), ""]
+        lines += markdown(labels("step", "version", "looks at", "recipe"), rows)
     spans = [
-        f"{code(column)} ({'all kinds' if kinds is None else escaped(', '.join(kinds))})"
+        f"{code(column)} ({t('all kinds') if kinds is None else escaped(', '.join(kinds))})"
         for column, kinds in sorted(report.edits.spans.items())
     ]
-    spans += [f"what rule {code(rule)} trims" for rule in report.edits.trims]
-    edits = f"Cut out or replaced in the text: {', '.join(spans)}." if spans else "The text was not edited."
+    spans += [t(f"what rule {code(rule)} trims") for rule in report.edits.trims]
+    cut = ", ".join(spans)
+    edits = t(f"Cut out or replaced in the text: {cut}.") if spans else t("The text was not edited.")
     return [*lines, "", edits]
 
 
@@ -438,28 +488,39 @@ def limits_section(report: ReleaseNumbers) -> list[str]:
     edited = {column.partition(".")[0] for column in report.edits.spans}
     without = sum(row.documents for row in report.licenses if not row.license)
     flagged = {name: n for name, n in report.failed.items() if name not in report.rules and n}
-    lines = ["Labels, scores and verdicts are a program's; no person has checked the documents one by one."]
+    lines = [
+        message(
+            "Labels, scores and verdicts are a program's; no person has checked the documents one by one."
+        )
+    ]
     if without:
-        lines.append(f"{without:,} kept documents ({share(without, counts.kept)}) came without a licence.")
+        part = share(without, counts.kept)
+        lines.append(message(f"{without:,} kept documents ({part}) came without a licence."))
     if flagged:
         names = ", ".join(f"{code(name)} ({n:,})" for name, n in sorted(flagged.items()))
-        lines.append(f"Rules that only flag leave what they find in: {names}, dropped documents included.")
+        lines.append(
+            message(f"Rules that only flag leave what they find in: {names}, dropped documents included.")
+        )
     if edited.isdisjoint(PRIVACY):
-        lines.append("Personal data was not looked for or not removed.")
+        lines.append(message("Personal data was not looked for or not removed."))
     else:
         lines.append(
-            "Personal data was removed where its form gives it away; names and free descriptions are left in."
+            message(
+                "Personal data was removed where its form gives it away; names and free descriptions are left in."
+            )
         )
     if steps.isdisjoint(BENCHMARKS):
-        lines.append("It was not compared with benchmarks: it may hold test questions.")
+        lines.append(message("It was not compared with benchmarks: it may hold test questions."))
     if steps.isdisjoint(HARM):
-        lines.append("No step looked for toxic or harmful text.")
+        lines.append(message("No step looked for toxic or harmful text."))
     if not report.profile.clusters:
-        lines.append("Near copies were not looked for.")
+        lines.append(message("Near copies were not looked for."))
     if counts.lost_passages:
         lines.append(
-            f"{counts.lost_passages:,} repeated passages are gone from every document that held them."
+            message(
+                f"{counts.lost_passages:,} repeated passages are gone from every document that held them."
+            )
         )
     if not counts.kept_tokens:
-        lines.append("Tokens were not counted.")
-    return ["## Known limits", "", *(f"- {line}" for line in lines)]
+        lines.append(message("Tokens were not counted."))
+    return ["## " + t("Known limits"), "", *(f"- {t(line)}" for line in lines)]

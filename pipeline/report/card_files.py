@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.report.hub import hub_languages, hub_licenses, hub_size
 from pipeline.report.markdown import Markup, code, few, in_bytes, markdown, type_name
 from pipeline.report.release_numbers import ReleaseNumbers
+from pipeline.translation import labels, message, t
 
 
 def front_matter(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
@@ -57,18 +58,21 @@ def kept_languages(report: ReleaseNumbers) -> list[str]:
 
 
 FILES = (
-    ("data/", "every kept document once, a folder for each language"),
-    ("mixes/", "documents in training order, with their text"),
-    ("orders/", "which documents a mix contains, and how often, in training order"),
-    ("tokens/", "the same documents tokenised, in the same order"),
-    ("cot/", "worked solutions found in the documents"),
-    ("ledger/", "one row for every ingested document with the rule that dropped it"),
-    ("clusters/", "one row for every cluster of copies: size, kept members, counts by snapshot and source"),
-    ("lineage.json", "input files by digest, steps by recipe, all counts"),
-    ("licenses.csv", "documents and tokens by licence and source"),
-    ("obligations.csv", "what the licences oblige to, by source, in documents and tokens"),
-    ("report.html", "the numbers as pictures; `report.json` has them plain"),
-    ("run.yaml", "the run file"),
+    ("data/", message("every kept document once, a folder for each language")),
+    ("mixes/", message("documents in training order, with their text")),
+    ("orders/", message("which documents a mix contains, and how often, in training order")),
+    ("tokens/", message("the same documents tokenised, in the same order")),
+    ("cot/", message("worked solutions found in the documents")),
+    ("ledger/", message("one row for every ingested document with the rule that dropped it")),
+    (
+        "clusters/",
+        message("one row for every cluster of copies: size, kept members, counts by snapshot and source"),
+    ),
+    ("lineage.json", message("input files by digest, steps by recipe, all counts")),
+    ("licenses.csv", message("documents and tokens by licence and source")),
+    ("obligations.csv", message("what the licences oblige to, by source, in documents and tokens")),
+    ("report.html", message("the numbers as pictures; `report.json` has them plain")),
+    ("run.yaml", message("the run file")),
 )
 
 
@@ -78,23 +82,23 @@ def file_section(files: Sequence[Mapping[str, Any]]) -> list[str]:
     for prefix, meaning in FILES:
         sizes = [file["bytes"] for file in files if file["path"].startswith(prefix)]
         if sizes:
-            rows.append([code(prefix), Markup(meaning), len(sizes), in_bytes(sum(sizes))])
-    rows.append([code("croissant.json"), "files and columns for programs (Croissant 1.1)", 1, ""])
-    rows.append([code("checksums.sha256"), "SHA-256 of every other file", 1, ""])
-    return ["## Files", "", *markdown(["", "", "files", "size"], rows)]
+            rows.append([code(prefix), Markup(t(meaning)), len(sizes), in_bytes(sum(sizes))])
+    rows.append([code("croissant.json"), t("files and columns for programs (Croissant 1.1)"), 1, ""])
+    rows.append([code("checksums.sha256"), t("SHA-256 of every other file"), 1, ""])
+    return ["## " + t("Files"), "", *markdown(labels("", "", "files", "size"), rows)]
 
 
 def column_section(schemas: Mapping[str, pa.Schema], meanings: Mapping[str, str]) -> list[str]:
     """Return the section on columns, one table for each distinct schema: files of mixes have the schema of the data."""
-    lines = ["## Columns"]
+    lines = ["## " + t("Columns")]
     listed: list[pa.Schema] = []
     for schema in schemas.values():
         if any(schema.equals(other) for other in listed):
             continue
         listed.append(schema)
         same = [code(name) for name, other in schemas.items() if other.equals(schema)]
-        rows = [[code(c.name), type_name(c.type), Markup(meanings.get(c.name, ""))] for c in schema]
-        lines += ["", f"{few(same)}:", "", *markdown(["column", "type", "meaning"], rows)]
+        rows = [[code(c.name), type_name(c.type), Markup(t(meanings.get(c.name, "")))] for c in schema]
+        lines += ["", f"{few(same)}:", "", *markdown(labels("column", "type", "meaning"), rows)]
     return lines if listed else []
 
 
@@ -108,9 +112,9 @@ def loading_section(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) ->
         None,
     )
     lines = [
-        "## Loading it", "", "```python",
+        "## " + t("Loading it"), "", "```python",
         "import polars as pl", "import pyarrow.dataset as ds", "from datasets import load_dataset", "",
-        f'release = "./{report.name}"  # where it lies',
+        f'release = "./{report.name}"  # ' + t("where it lies"),
         f'documents = load_dataset(release, "{languages[0]}", split="train", streaming=True)',
     ]  # fmt: skip
     if mix:
@@ -128,7 +132,9 @@ def loading_section(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) ->
 def checking_section() -> list[str]:
     """Return the section on checking that the release is complete."""
     return [
-        "## Checking it", "",
-        "`sha256sum -c checksums.sha256` checks the files. `bicorpus verify .` checks besides that every record is "
-        "accounted for, and the ledger, data, mixes and tokens against each other.",
+        "## " + t("Checking it"), "",
+        t(
+            "`sha256sum -c checksums.sha256` checks the files. `bicorpus verify .` checks besides that every record is "
+            "accounted for, and the ledger, data, mixes and tokens against each other."
+        ),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.report.markdown import code, markdown
 from pipeline.report.release_numbers import ReleaseNumbers
 from pipeline.report.shown import script_rows
+from pipeline.translation import t
 
 
 def script_section(report: ReleaseNumbers) -> list[str]:
@@ -13,13 +14,13 @@ def script_section(report: ReleaseNumbers) -> list[str]:
     if not scripts:
         return []
     lines = [
-        "## Chinese by script",
+        "## " + t("Chinese by script"),
         "",
-        "Kept documents, by the language that was read.",
+        t("Kept documents, by the language that was read."),
         "",
         *markdown(*script_rows(scripts)),
     ]
-    if labels := {row.language: row.released_as for row in scripts if row.released_as != row.language}:
-        conversions = ", ".join(f"{code(old)} as {code(new)}" for old, new in sorted(labels.items()))
-        lines += ["", f"Texts were converted as they were released, and labelled anew: {conversions}."]
+    if converted := {row.language: row.released_as for row in scripts if row.released_as != row.language}:
+        conversions = ", ".join(f"{code(old)} → {code(new)}" for old, new in sorted(converted.items()))
+        lines += ["", t(f"Texts were converted as they were released, and labelled anew: {conversions}.")]
     return lines

@@ -20,7 +20,7 @@ from pipeline.report.croissant import column_field
 from pipeline.report.hub import hub_languages, hub_licenses, hub_size
 from pipeline.report.markdown import in_bytes, markdown
 from pipeline.report.release_numbers import check_numbers
-from pipeline.report.release_pages import MEANINGS
+from pipeline.report.release_pages import MEANINGS, PAGES
 from stages.cot.documents import ROWS
 from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
 
@@ -142,6 +142,25 @@ def test_every_column_has_a_meaning() -> None:
     assert {f"lineage.{field.name}" for field in data_schema(["a"]).field("lineage").type} <= set(MEANINGS)
 
 
+def test_the_chinese_card_says_the_same(labelled: Path) -> None:
+    """README.zh-CN.md has the numbers of README.md in the same order of sections, and no English prose."""
+    for release in (small(), labelled):
+        english = parts_of(release)[1]
+        chinese = (release / "README.zh-CN.md").read_text(encoding="utf-8")
+        for ours, theirs in zip(chinese.split("\n## "), english.split("\n## "), strict=True):
+            assert sorted(re.findall(r"\d[\d,.]*\d|\d", ours)) == sorted(
+                re.findall(r"\d[\d,.]*\d|\d", theirs)
+            )
+        fenced = re.sub(r"```.*?```", "", chinese, flags=re.DOTALL)
+        prose = [
+            line for line in fenced.splitlines()[3:] if re.search("[A-Za-z]{2}", re.sub("`[^`]*`", "", line))
+        ]
+        assert prose
+        assert not [line for line in prose if line[0] not in "|#" and not re.search("[\u4e00-\u9fff]", line)]
+        heads = [line for line in fenced.splitlines() if line.startswith("## ")]
+        assert not [line for line in heads if not re.search("[\u4e00-\u9fff]", line)]
+
+
 def test_a_release_of_nothing_has_a_card(tmp_path: Path) -> None:
     """When rules drop every document, the card states it and configures no data to load."""
     page = tiny(tmp_path, select=[{"name": "none", "text_bytes": {"max": 0}}])
@@ -169,7 +188,7 @@ def test_croissant_names_every_file(labelled: Path) -> None:
         matched = {name for name in files_below(release) if any(fnmatch(name, p) for p in patterns)}
         assert matched and not matched & set(objects)
         left = set(files_below(release)) - matched - set(objects)
-        assert left == {"README.md", "croissant.json", "checksums.sha256"}
+        assert left == {*PAGES, "checksums.sha256"}
         for name, node in objects.items():
             data = (release / name).read_bytes()
             assert (
