@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -296,11 +298,21 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
     step = as_step(next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None), name)
     if step is None:
-        raise ConfigError(f"{where}: {name} has no {attribute}; expected a module that defines one")
+        hint = _stage_of_function(module) if attribute == "STAGE" else ""
+        raise ConfigError(f"{where}: {name} has no {attribute}; expected a module that defines one{hint}")
     if missing := absent(step):
         extra = next((f": pip install 'bicorpus[{e}]'" for e, m in EXTRAS.items() if missing[0] in m), "")
         raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed{extra}")
     return step
+
+
+def _stage_of_function(module: ModuleType) -> str:
+    """How a function of a module becomes a stage; empty if it has none with parameters."""
+    functions = [
+        f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__
+    ]
+    own = next((f.__name__ for f in functions if inspect.signature(f).parameters), None)
+    return f", such as `STAGE = each({own})` with `from bicorpus import each`" if own else ""
 
 
 ATTRIBUTES = ("STAGE", "GLOBAL", "READER", "DERIVE", "CONVERT")

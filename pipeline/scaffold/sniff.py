@@ -360,6 +360,8 @@ def _read_head(
     Args: is_truncated, the stream ends before the file; a broken last record is then not counted.
     """
     reader: Reader = load_step(reader_name, "READER", "init")
+    if is_truncated and reader_name == CSV:
+        reader = replace(reader, read=load_step(CSV, "read_cut_off", "init"))
     settings = config_of(reader, config, "init")
     head = _Head()
     with limits_of(settings, 0) as limits:

@@ -17,7 +17,7 @@ import csv
 import itertools
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -92,6 +92,15 @@ class Table:
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     """Yield one record per row, in order; see `Reader`."""
+    yield from _read(stream, config, is_start=False)
+
+
+def read_cut_off(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
+    """Yield the rows of a stream that ends before its file does, without one that it cuts off inside quotation."""
+    yield from _read(stream, config, is_start=True)
+
+
+def _read(stream: BinaryIO, config: Config, *, is_start: bool) -> Iterator[Record]:
     source = Inflated(stream, config)
     chunks = source.chunks()
     start, is_whole = read_start(chunks)
@@ -100,17 +109,11 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     if b"\r" in start and b"\n" not in start:
         data = (chunk.replace(b"\r", b"\n") for chunk in data)  # as Excel for Mac wrote
     lines = itertools.islice(split_lines(data, config.max_record_bytes), table.dialect.skip_lines, None)
-    rows = _Rows(lines, table.dialect, len(table.names), config)
-    held: Record | None = None
-    for record in _records(rows, table):
-        if held is not None:
-            yield held
-        held = record
-    if source.damage is None and held is not None:
-        yield held
-    elif source.damage is not None:  # the last row may be cut off by the damage
-        if held is not None and not rows.ended_inside:
-            yield held
+    rows = _Rows(
+        lines, table.dialect, len(table.names), config, lambda: is_start or source.damage is not None
+    )
+    yield from _records(rows, table)
+    if source.damage is not None:
         yield source.damage
 
 
@@ -187,19 +190,24 @@ def _names(rows: list[list[str]], dialect: Dialect) -> tuple[str, ...]:
 class _Rows:
     """Rows of lines: cells, or None and why they are broken; raw bytes and undecoded bytes of each.
 
-    ended_inside: the lines ended inside a row.
+    is_cut: whether lines that end are cut off. A row that ends inside quotation is then left out; otherwise its
+    quotation is damaged, and its lines are read as rows.
     """
 
     def __init__(
-        self, lines: Iterator[tuple[bytes | bytearray, int]], dialect: Dialect, width: int, config: Config
+        self,
+        lines: Iterator[tuple[bytes | bytearray, int]],
+        dialect: Dialect,
+        width: int,
+        config: Config,
+        is_cut: Callable[[], bool],
     ) -> None:
-        self._lines, self._dialect, self._width = lines, dialect, width
+        self._lines, self._dialect, self._width, self._is_cut = lines, dialect, width, is_cut
         self._max_bytes, self._max_values = config.max_record_bytes, config.max_values
         self._delimiter = dialect.delimiter.encode("utf-8", "replace")
         self._again: deque[tuple[bytes, int]] = deque()
         self._held: list[tuple[bytes, int]] = []
         self._n_held = 0
-        self.ended_inside = False
         self.undecoded = 0
         self.fault: str | None = None
 
@@ -242,7 +250,8 @@ class _Rows:
             try:
                 row = next(reader, None)
             except csv.Error as error:
-                self.ended_inside = "unexpected end" in str(error)
+                if "unexpected end" in str(error) and self._is_cut():
+                    return
                 row, reader = self._mended(), self._reader()
                 yield row, "" if row is not None else str(error)
                 continue
@@ -316,4 +325,4 @@ def _as_record(position: int, row: list[str] | None, fault: str, rows: _Rows, ta
     return Record(position, fields, n_bytes=n_bytes)
 
 
-READER = Reader(name="csv", version=2, config=Config, read=read, fields={**FIELDS, **NAMES})
+READER = Reader(name="csv", version=3, config=Config, read=read, fields={**FIELDS, **NAMES})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import random
 import string
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,9 @@ from pipeline.scaffold.sniff import Sample, sniff
 from tests.helpers.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 
-def look(path: Path) -> Sample:
+def look(path: Path, n_files: int = 1) -> Sample:
     """Sniff a file that must be recognised."""
-    found = sniff(FoundFile(str(path), path.stat().st_size))
+    found = sniff(FoundFile(str(path), path.stat().st_size), n_files)
     assert isinstance(found, Sample), found
     return found
 
@@ -318,6 +320,15 @@ def test_tables_are_told_by_name_or_form(tmp_path: Path) -> None:
         )
         assert found.n_docs == 5
     assert look(tmp_path / "notes.txt").reader_name == "stages.readers.textfile"
+
+
+def test_a_table_of_long_cells_is_recognised_from_its_start(tmp_path: Path) -> None:
+    """A start that ends inside a cell of many lines has no broken rows."""
+    with open(tmp_path / "a.csv", "w", encoding="gb18030", newline="") as file:
+        rows = [[f"第{i}篇", "\n".join(f"{ZH}{line}" for line in range(1000))] for i in range(30)]
+        csv.writer(file).writerows([["标题", "正文"], *rows])
+    found = look(tmp_path / "a.csv", n_files=1 << 20)
+    assert (found.reader_name, found.text_field, found.broken) == ("stages.readers.csv", "正文", Counter())
 
 
 def test_archives_and_conversations_are_recognised(tmp_path: Path) -> None:

@@ -125,6 +125,23 @@ def test_a_truncated_file_keeps_its_rows() -> None:
     assert (records[-1].position, records[-1].reason) == (-1, "truncated")
 
 
+def test_a_row_that_is_cut_off_inside_quotation_is_no_row() -> None:
+    """Rows before the cut are read and its lines are not taken for rows, in a damaged file as in a file's start."""
+    rows = [[str(i), "\n".join(f"第{i}篇，第{line}行" for line in range(500))] for i in range(40)]
+    sink = io.StringIO(newline="")
+    csv_module.writer(sink).writerows([["标题", "正文"], *rows])
+    data = sink.getvalue().encode("gb18030")
+    cut = data[: data.index("第30篇，第250行".encode("gb18030"))]
+    whole = [{"标题": name, "正文": text} for name, text in rows[:30]]
+    start = list(csv.READER.read(io.BytesIO(cut), "a.csv", csv.Config()))
+    assert len(start) > 200  # of a whole file, the quotation is damaged, and each line is a row
+    assert [r.fields for r in csv.read_cut_off(io.BytesIO(cut), "a.csv", csv.Config())] == whole
+    packed = PACK["gzip"](cut)
+    *found, last = read(csv.READER, packed[:-9] + bytes(9))
+    assert [record.fields for record in found] == whole
+    assert (last.position, last.fields) == (-1, None)
+
+
 def test_settings_are_checked() -> None:
     """A delimiter of two characters, an unknown encoding, a name given twice."""
     wrongs: list[dict[str, Any]] = [
