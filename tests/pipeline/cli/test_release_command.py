@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.report.release_pages import PAGES
 from tests.helpers.build import build, cli, digests, ledger, reference, small_page, texts
 
 LOCAL = ("--engine", "local", "--workers", 1)
@@ -42,8 +43,7 @@ def test_the_same_decisions_under_another_name(store: Path) -> None:
     assert record["text_tasks"] == sum(record["tasks"].values()) == 0
     assert digests(store) == done.digests
     named = (
-        "README.md",
-        "croissant.json",
+        *PAGES,
         "checksums.sha256",
         "lineage.json",
         "report.html",
@@ -73,11 +73,10 @@ def test_it_equals_what_a_run_would_release(store: Path, tmp_path: Path) -> None
     mine, run = digests(store, "strict"), digests(other, "strict")
     named = {
         "run.yaml",
-        "croissant.json",
+        *PAGES,
         "checksums.sha256",
-        "README.md",
         "lineage.json",
-    }  # README.md has the size of run.yaml, lineage.json its digest
+    }  # the card has the size of run.yaml, lineage.json its digest
     assert {key for key in mine if mine[key] != run[key]} - named == set()
     cards = [(folder / "releases/strict/README.md").read_text().splitlines() for folder in (store, other)]
     differing = [line for line in zip(*cards, strict=True) if line[0] != line[1]]
