@@ -183,7 +183,7 @@ def test_short_names_and_modules_that_are_not_found(tmp_path: Path, monkeypatch:
         ConfigError, match=f"no module 'qualty'; did you mean 'quality'.*looked in .*{tmp_path}"
     ):
         load_step("qualty", "STAGE", "test")
-    with pytest.raises(ConfigError, match="has_no_stage has no STAGE; expected a module that defines one$"):
+    with pytest.raises(ConfigError, match=r"has_no_stage has no STAGE; expected a module that defines one$"):
         load_step("has_no_stage", "STAGE", "test")
     (tmp_path / "a_function.py").write_text("def keep(text: str) -> bool:\n    return True\n")
     with pytest.raises(ConfigError, match=r"such as `STAGE = each\(keep\)`"):
