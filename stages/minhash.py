@@ -103,7 +103,7 @@ def notes(config: Config) -> list[str]:
 
 STAGE = Stage(
     name="minhash",
-    version=5,
+    version=6,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -358,7 +358,7 @@ def notes(config: Config, configs: Mapping[str, Any]) -> list[str]:
 
 GLOBAL = Global(
     name="dedup",
-    version=5,
+    version=6,
     config=Config,
     reads=READS,
     writes=SCHEMA,

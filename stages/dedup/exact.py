@@ -49,7 +49,7 @@ def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
 
 STAGE = Stage(
     name="exact",
-    version=5,
+    version=6,
     reads=("text",),
     writes=SCHEMA,
     load=bind(annotate),

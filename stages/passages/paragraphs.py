@@ -83,7 +83,7 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
 
 STAGE = Stage(
     name="paragraphs",
-    version=3,
+    version=4,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -109,7 +109,7 @@ def _to_columns(
 
 STAGE = Stage(
     name="similar_lines",
-    version=3,
+    version=4,
     config=Config,
     reads=("text", "doc_id"),
     writes=WHOLE,

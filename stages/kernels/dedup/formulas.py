@@ -28,7 +28,7 @@ from stages.kernels.text.tables import (
     load_tables,
 )
 
-ALWAYS, LOOSE, COMPARE, STRICT, DASH, RAISE, ROOT, UNIT, BANG, ASK, OPEN, CLOSE, POWER = range(1, 14)
+ALWAYS, LOOSE, COMPARE, STRICT, DASH, RAISE, ROOT, UNIT, BANG, ASK, BAR, OPEN, CLOSE, POWER = range(1, 15)
 """Kinds of symbols by the rule that decides whether they are signs; 0 for all other characters."""
 
 _KINDS = (
@@ -40,6 +40,7 @@ _KINDS = (
     (UNIT, "%"),
     (BANG, "!"),
     (ASK, "?"),
+    (BAR, "|"),
     (OPEN, "([{"),
     (CLOSE, ")]}"),
 )
@@ -143,6 +144,7 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
         low, high = starts[doc], starts[doc + 1]
         with_marks = marks and _is_short(codes, fold, low, high)
         tag, depth = False, 0
+        row_end = low  # of the row of a table that was seen last
         opened = np.int64(0)  # whether each open bracket is kept, a bit each, the innermost lowest
         while mark < n_found and found[mark] < high:
             i = found[mark]
@@ -168,6 +170,10 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
                     tag = False
                 else:
                     keep = _is_sign(codes, classes, kinds, signs, low, i, high, kind)
+            elif kind == BAR:
+                if i >= row_end and _begins_line(classes, low, i):
+                    row_end = _end_of_row(codes, classes, kinds, i, high)
+                keep = i >= row_end and _is_bar(codes, classes, kinds, signs, low, i, high)
             elif kind == BANG or kind == ASK:
                 keep = _is_mark(codes, low, i, high) if with_marks else False
                 keep = keep or (kind == BANG and _is_factorial(codes, classes, low, i, high))
@@ -238,6 +244,35 @@ def _is_sign(codes, classes, kinds, signs, low, i, high, kind):  # type: ignore[
 
 
 @nb.njit(cache=True, nogil=True)
+def _begins_line(classes, low, i):  # type: ignore[no-untyped-def]
+    """Whether only blanks are before i on its line."""
+    before = skip_blanks_back(classes, low, i - 1)
+    return before < low or classes[before] == NEWLINE
+
+
+@nb.njit(cache=True, nogil=True)
+def _end_of_row(codes, classes, kinds, i, high):  # type: ignore[no-untyped-def]
+    """The end of the row of a table that begins with the bar at i, and ends with one; i for any other line."""
+    end = last = i
+    while end < high and classes[end] != NEWLINE:
+        if classes[end] != SPACE:
+            last = end
+        end += 1
+    return end if last > i and codes[last] < 0x10000 and kinds[codes[last]] == BAR else i
+
+
+@nb.njit(cache=True, nogil=True)
+def _is_bar(codes, classes, kinds, signs, low, i, high):  # type: ignore[no-untyped-def]
+    """Whether the bar at i touches a number, a variable, a bracket or a sign: `|x-1|`, `P(A|B)`."""
+    if i + 1 < high and codes[i + 1] == codes[i]:
+        return False  # `a || b`, and the separator of a wide table
+    if i > low and codes[i - 1] == codes[i]:
+        return False
+    touches_left = _operand(codes, classes, kinds, signs, low, i - 1, high, -1) == 2
+    return touches_left or _operand(codes, classes, kinds, signs, low, i + 1, high, 1) == 2
+
+
+@nb.njit(cache=True, nogil=True)
 def _operand(codes, classes, kinds, signs, low, i, high, way):  # type: ignore[no-untyped-def]
     """Classify what begins (way 1) or ends (way -1) at i: 0 nothing, 1 a word or an ideograph, 2 a number, a variable,
     a bracket or a sign.
@@ -264,6 +299,9 @@ def _operand(codes, classes, kinds, signs, low, i, high, way):  # type: ignore[n
         return 2
     if kind == UNIT:
         return 2 if way == -1 else 0
+    if kind == BAR:  # of `|x|`, if a number or a variable is inside
+        inside = i + way
+        return 2 if low <= inside < high and MARK <= classes[inside] < HANGUL else 0
     if way == 1 and (kind == DASH or (kind == LOOSE and signs[codes[i]] == ord("+"))):
         following = skip_blanks(classes, i + 1, high)
         return 2 if following == i + 1 and following < high and MARK <= classes[following] < HANGUL else 0
