@@ -200,10 +200,12 @@ class Archive:
             if not is_filled:
                 whole = is_member and window.ends_at(window.n_bytes)
                 whole |= lines_lost_cr(window.peek(MAX_HEAD_BYTES), length - window.n_bytes)
-                whole &= not self._source.damage
-                return self._trimmed(
-                    window.n_bytes
-                ) if whole else window.n_bytes, window.n_bytes if whole else -1
+                if self._source.damage:
+                    return window.n_bytes, -1
+                if whole:
+                    return self._trimmed(window.n_bytes), window.n_bytes
+                at = window.find_record(1, window.n_bytes)  # the stated length is too large
+                return (window.n_bytes, -1) if at is None else (self._trimmed(at), at)
             if self._is_closed(length):
                 return length, length
             at = window.find_record(1, length + 64)

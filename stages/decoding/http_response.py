@@ -32,6 +32,9 @@ SNIFF_BYTES = 1445
 MAX_HEAD_BYTES = 1 << 16
 """Bytes of headers that are parsed; servers send a few kilobytes and refuse more than 8 to 64."""
 
+MAX_INTERIM = 8
+"""Interim responses that are passed over."""
+
 MAX_TYPE_CHARS = 1000
 """Longest value of a Content-Type that is parsed."""
 
@@ -65,8 +68,17 @@ class Response:
 
 
 def parse_response(block: bytes) -> Response | None:
-    """Parse a block of an archive; None if it does not begin with a status line."""
+    """Parse a block of an archive; None if it does not begin with a status line.
+
+    Interim responses before the final one (100 Continue, 103 Early Hints) are passed over; RFC 9110, section 15.2.
+    """
     line = STATUS_LINE.match(block)
+    for _ in range(MAX_INTERIM):
+        if line is None or line[1][:1] != b"1" or not (end := HEAD_END.search(block, max(line.end() - 1, 0))):
+            break
+        if (final := STATUS_LINE.match(block, end.end())) is None:
+            break
+        line = final
     if line is None:
         return None
     head_start = max(line.end() - 1, 0)  # the line break that ends the status line may begin the blank line

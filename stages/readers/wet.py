@@ -78,5 +78,5 @@ def _as_record(entry: Entry, snapshot: str | None, max_bytes: int) -> Record:
 
 
 READER = Reader(
-    name="wet", version=4, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
+    name="wet", version=5, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
 )

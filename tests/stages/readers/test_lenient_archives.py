@@ -45,6 +45,9 @@ RESPONSES = {
     "HTTP/2": http(PAGE, status=b"HTTP/2 200\r\n"),
     "a blank line first": b"\r\n" + http(PAGE),
     "no blank line": http(PAGE, blank=b""),
+    "an interim response first": b"HTTP/1.1 100 Continue\r\n\r\n" + http(PAGE),
+    "two interim responses": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    + http(PAGE),
     "a folded header": http(PAGE, b"Link: <a>,\r\n <b>\r\nContent-Type:\r\n text/html\r\n"),
     "a blank before the colon": http(PAGE, b"content-type : TEXT/HTML\r\n"),
     "no content type": http(PAGE, b"Server: x\r\n"),
@@ -187,6 +190,16 @@ def test_a_wrong_length_costs_no_record(pack: str, by: int, at: int) -> None:
     records = read(READER, b"".join(map(PACK[pack], parts)))
     assert reasons(records) == [(i, None) for i in range(4)]
     assert [r.fields["text"].strip() for r in records if r.fields] == [f"page {i}" for i in range(4)]
+
+
+@pytest.mark.parametrize("by", [400, 5_000, 10**6])
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_length_beyond_the_end_of_a_plain_file_costs_no_record(by: int, at: int) -> None:
+    """The next line that begins a record ends it; the last record of a file is truncated instead."""
+    parts = [wrong(i, by) if i == at else response(page(f"page {i}"), i) for i in range(4)]
+    records = read(READER, b"".join(parts))
+    assert [r.fields["text"].strip() for r in records if r.fields] == [f"page {i}" for i in range(4)]
+    assert reasons(read(READER, b"".join(parts[:at] + [parts[at]])))[-1] == (-1, "truncated")
 
 
 def test_a_length_far_too_large_ends_at_the_next_member() -> None:
