@@ -199,7 +199,7 @@ def test_a_length_beyond_the_end_of_a_plain_file_costs_no_record(by: int, at: in
     parts = [wrong(i, by) if i == at else response(page(f"page {i}"), i) for i in range(4)]
     records = read(READER, b"".join(parts))
     assert [r.fields["text"].strip() for r in records if r.fields] == [f"page {i}" for i in range(4)]
-    assert reasons(read(READER, b"".join(parts[:at] + [parts[at]])))[-1] == (-1, "truncated")
+    assert reasons(read(READER, b"".join(parts[: at + 1])))[-1] == (-1, "truncated")
 
 
 def test_a_length_far_too_large_ends_at_the_next_member() -> None:
