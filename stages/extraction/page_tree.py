@@ -18,6 +18,7 @@ from resiliparse.parse.html import HTMLTree
 from stages.extraction.formulas import restore
 from stages.extraction.inline_numbers import cut_inline_numbers
 from stages.extraction.labels import ASIDES, UNDISPLAYED, Label, attributes, label_of
+from stages.extraction.raised import superscripts
 
 RAW = ("script", "style", "iframe", "noembed", "noframes", "xmp", "plaintext")
 """Elements whose content is serialised without escaping (HTML standard, section 13.3)."""
@@ -256,7 +257,7 @@ def _without_raw(page: Page, source: str, kept: str = "") -> str:
         if name in ("xmp", "plaintext"):
             parts += ("<pre>", escape(source[opened:last], quote=False), "</pre>")
         done = at = done_next
-    return _without_inner(_without_inner(cut_inline_numbers("".join(parts) + source[done:])))
+    return _without_inner(_without_inner(superscripts(cut_inline_numbers("".join(parts) + source[done:]))))
 
 
 def _without_inner(source: str) -> str:
