@@ -2,8 +2,6 @@
 
 const N = PAGE.numbers, HELD = PAGE.held, TIMES = PAGE.times;
 const KEPT = "kept";
-const sum = (values) => values.reduce((a, b) => a + b, 0);
-const sorted = (object, by) => Object.entries(object).sort((a, b) => by(b[1]) - by(a[1]) || (a[0] < b[0] ? -1 : 1));
 const isDrop = (name) => N.rules.includes(name);
 const columnIsInteger = (column) => PAGE.integers.includes(column);
 const reasons = () => {
@@ -16,13 +14,6 @@ const ruleOf = (name) => N.rule_counts.find((row) => row.rule === name);
 const samplesOf = (name, side) => N.rule_samples.filter((row) => row.rule === name && row.side === side);
 const link = (name) => ruleOf(name) ? make("a", {href: "#rule-" + encodeURIComponent(name)}, name) : document.createTextNode(name);
 const meaning = (name) => PAGE.meanings[name] ? t(PAGE.meanings[name]) : "";
-const sections = [];
-function section(id, title, note, ...parts) {
-  const list = parts.flat().filter(Boolean);
-  if (list.length) sections.push([id, title, make("section", {id, "aria-labelledby": id + "-head"},
-    make("h2", {id: id + "-head"}, title), note ? make("p", {class: "note"}, note) : null, ...list)]);
-}
-
 // Samples: each document is shown once with an anchor, and named elsewhere by a link to it.
 let anchored = new Set();
 function documentLink(id) {
@@ -435,12 +426,8 @@ function makingSections() {
 function render() {
   sections.length = 0;
   anchored = new Set();
-  $("title").textContent = N.name;
-  $("facts").textContent = t("bicorpus {version}, corpus {corpus}", {version: N.version, corpus: N.corpus}) + (TIMES ? " · " + TIMES.date : "");
   firstScreen(); funnelSection(); rulesSection(); signalsSection(); qualitySections(); scoreSections(); copiesSections(); contentSections(); mixSections(); heldSections(); makingSections();
-  $("main").replaceChildren(...sections.map(([, , element]) => element));
-  $("nav").setAttribute("aria-label", t("Contents"));
-  $("nav").replaceChildren(...sections.map(([id, title]) => make("a", {href: "#" + id}, title)));
+  showSections(N.name, t("bicorpus {version}, corpus {corpus}", {version: N.version, corpus: N.corpus}) + (TIMES ? " · " + TIMES.date : ""));
   go();
 }
 // An address may name a rule or a document inside an element that is still closed.
