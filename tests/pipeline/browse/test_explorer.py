@@ -401,6 +401,11 @@ def test_the_report_in_a_browser(browser: Any, built: Path) -> None:
     )
     until(browser, "document.documentElement.scrollWidth <= 390")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    run("document.querySelector('#signals .chart').scrollIntoView()")
+    until(browser, "document.querySelector('#signals .js-plotly-plot .main-svg').clientHeight === 380")
+    places = "binsBetween([0, binOf(8)], 1, true).map((code) => binPlace(code, 1, true))"
+    assert run(f"return {places}") == list(range(50)) and run("return binOf(8) - binOf(1) + 2") == 50
+    assert 0.5 < run("return placeOf(1, 1, true)") <= 1.5 and run("return placeOf(0.5, 4, true)") == 0.5
     assert run("return window.hacked") is None and severe(browser) == []
 
 
