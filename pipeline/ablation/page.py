@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import html
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline import __version__
 from pipeline.ablation.compare import BETTER, OPEN, WORSE, Difference, is_lower_better
 from pipeline.ablation.corpora import write_json
 from pipeline.ablation.run import Results, plain
 from pipeline.ablation.swarm import write_csv
-from pipeline.report.html_page import fill_page, json_block, plotly_script, policy, read_asset
+from pipeline.report.html_page import charts_page, read_asset, script_messages, translations
 from pipeline.report.markdown import markdown
-from pipeline.translation import language, message, t
+from pipeline.translation import in_language, labels, message, t
 
 FOLDER = Path(__file__).parent
-VERDICT_COLOURS = {BETTER: "#23735a", WORSE: "#b8412e", OPEN: "#777777"}
-COLOURS = ("#1f5fae", "#b26a00", "#6b4fa0", "#23735a", "#b8412e", "#4a5568", "#00718f", "#a02c6d")
 
 MARKS = {BETTER: message("better than the baseline"), WORSE: message("worse than the baseline"),
          OPEN: message("no difference shown")}  # fmt: skip
@@ -159,80 +156,60 @@ def _tables(results: Results) -> list[tuple[str, tuple[Sequence[str], list[Seque
 
 
 def html_page(results: Results) -> str:
-    """The page for a browser: one file that needs no network, its charts drawn by Plotly."""
-    script = (FOLDER / "ablation.js").read_text("utf-8")
-    body = ["<ul>", *(f"<li>{html.escape(line)}</li>" for line in sentences(results)), "</ul>"]
-    body += [f"<h2>{t('Intervals')}</h2>", *_places("interval", results.measures)]
-    body += [f"<h2>{t('Loss in training')}</h2>", *_places("curve", results.ablation.sizes)]
-    for heading, (heads, rows) in _tables(results):
-        cells = "".join(f"<th scope='col'>{html.escape(head)}</th>" for head in heads)
-        body.append(f"<h2>{html.escape(heading)}</h2><div class='scroll'><table><tr>{cells}</tr>")
-        body += [
-            "<tr>" + "".join(f"<td class='text'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
-        ]
-        body.append("</table></div>")
-    body += [f"<h2>{t('Training')}</h2><ul>"]
-    body += [*(f"<li>{html.escape(line)}</li>" for line in run_lines(results)), "</ul>"]
-    charts = [interval_chart(results, measure) for measure in results.measures]
-    charts += [curve_chart(results, size) for size in results.ablation.sizes]
-    parts = {
-        "lang": language(), "title": html.escape(title_of(results)), "body": "\n".join(body), "script": script,
-        "style": read_asset("base.css"), "plotly": plotly_script(), "data": json_block(charts, sort_keys=True),
-        "policy": policy([plotly_script(), script], "'unsafe-inline'"),
+    """The page for a browser: one file that needs no network, in English and Chinese, its charts drawn by Plotly."""
+    texts = {}
+    for name in ("en", "zh"):
+        with in_language(name):
+            texts[name] = page_texts(results)
+    script = page_script()
+    data = {
+        "texts": texts, "version": __version__, "words": translations(script_messages(script)),
+        "intervals": [interval_numbers(results, measure) for measure in results.measures],
+        "curves": [curve_numbers(results, size) for size in results.ablation.sizes],
     }  # fmt: skip
-    return fill_page((FOLDER / "ablation.html").read_text("utf-8"), parts)
+    (noscript,) = labels("This page needs JavaScript; README.md beside it has the same numbers.")
+    return charts_page(title_of(results), script, data, noscript)
 
 
-def _places(kind: str, names: Iterable[str]) -> list[str]:
-    """Elements that the script draws charts into, in order."""
-    return [
-        f'<div class="chart" role="img" aria-label="{html.escape(f"{kind} {name}")}"></div>' for name in names
-    ]
+def page_script() -> str:
+    """The script of the page."""
+    return read_asset("base.js") + read_asset("sections.js") + (FOLDER / "ablation.js").read_text("utf-8")
 
 
-Chart = dict[str, Any]  # Any: JSON of Plotly
+Plain = dict[str, Any]  # Any: plain JSON
 
 
-def interval_chart(results: Results, measure: str) -> Chart:
-    """Differences of one measure with their intervals; a chart for each measure, since their units differ."""
-    rows = [one for one in results.differences if one.measure == measure][::-1]
-    better = t("less is better") if is_lower_better(measure) else t("more is better")
+def page_texts(results: Results) -> Plain:
+    """What the page says, in the language in force."""
+    better = {m: t("less is better") if is_lower_better(m) else t("more is better") for m in results.measures}
     return {
-        "data": [{
-            "type": "scatter", "mode": "markers", "x": [one.mean for one in rows],
-            "y": [f"{one.corpus} ({one.size})" for one in rows],
-            "marker": {"size": 9, "color": [VERDICT_COLOURS[one.verdict] for one in rows]},
-            "error_x": {"type": "data", "array": [one.high - one.mean for one in rows], "thickness": 2},
-            "text": [t(MARKS[one.verdict]) for one in rows], "hovertemplate": "%{x:+.4f}<br>%{text}<extra></extra>",
-        }],
-        "layout": {"title": {"text": html.escape(f"{measure}, {better}")}, "height": 140 + 34 * len(rows),
-                   "xaxis": {"zeroline": True, "zerolinewidth": 2}, "yaxis": {"automargin": True}},
+        "title": title_of(results), "sentences": sentences(results), "training": run_lines(results), "better": better,
+        "marks": {verdict: t(mark) for verdict, mark in MARKS.items()},
+        "tables": [{"heading": h, "heads": list(heads), "rows": rows} for h, (heads, rows) in _tables(results)],
     }  # fmt: skip
 
 
-def curve_chart(results: Results, size: str) -> Chart:
-    """Loss over tokens at one size: the mean over seeds, and their range."""
-    data = []
-    for corpus, colour in zip(results.ablation.corpora, itertools.cycle(COLOURS), strict=False):
+def interval_numbers(results: Results, measure: str) -> Plain:
+    """Differences of one measure with their intervals."""
+    rows = [one for one in results.differences if one.measure == measure]
+    return {
+        "measure": measure,
+        "rows": [
+            {"name": f"{one.corpus} ({one.size})", "mean": one.mean, "low": one.low, "high": one.high,
+             "verdict": one.verdict}
+            for one in rows
+        ],
+    }  # fmt: skip
+
+
+def curve_numbers(results: Results, size: str) -> Plain:
+    """Loss over tokens at one size by corpus: the mean over seeds, and their range."""
+    corpora = []
+    for corpus in results.ablation.corpora:
         curves = np.array([results.runs[size, corpus, seed]["curve"] for seed in results.ablation.seeds])
-        tokens, losses = curves[0, :, 0].tolist(), curves[:, :, 1]
-        band = {
-            "x": tokens,
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-            "showlegend": False,
-            "legendgroup": corpus,
-        }
-        data += [
-            {**band, "y": losses.max(axis=0).tolist()},
-            {**band, "y": losses.min(axis=0).tolist(), "fill": "tonexty", "fillcolor": f"{colour}33"},
-            {"x": tokens, "y": losses.mean(axis=0).tolist(), "name": corpus, "legendgroup": corpus,
-             "line": {"color": colour}},
-        ]  # fmt: skip
-    layout = {
-        "title": {"text": html.escape(t(f"size {size}"))}, "height": 380,
-        "xaxis": {"title": {"text": t("tokens")}},
-        "yaxis": {"title": {"text": t("nats a token")}, "automargin": True},
-    }  # fmt: skip
-    return {"data": data, "layout": layout}
+        losses = curves[:, :, 1]
+        corpora.append(
+            {"name": corpus, "tokens": curves[0, :, 0].tolist(), "mean": losses.mean(axis=0).tolist(),
+             "least": losses.min(axis=0).tolist(), "most": losses.max(axis=0).tolist()}
+        )  # fmt: skip
+    return {"size": size, "corpora": corpora}

@@ -96,7 +96,7 @@ async function openDocument(which) {
   const failed = doc.rules.filter((r) => r.fails), head = doc.document;
   const part = (title, ...children) => children.length ? make("details", {open: true}, make("summary", {}, make("b", {}, title)), ...children) : null;
   const origin = make("p", {class: "soft"}, `${head.source} · ${head.input}:${head.input_row}` + (head.url ? " · " : ""), head.url || "", head.license ? ` · ${head.license}` : "");
-  const spans = doc.spans.slice(0, 300).map((span, i) => make("tr", {}, make("td", {class: "text"}, span.label || span.column), make("td", {class: "text"}, span.column),
+  const spans = doc.spans.slice(0, 300).map((span, i) => make("tr", {}, make("td", {class: "text name"}, span.label || span.column), make("td", {class: "text name"}, span.column),
     make("td", {}, make("button", {type: "button", class: "span", onclick: () => go(Math.max(0, span.start - 200), i)}, `${number(span.start)}–${number(span.end)}`)),
     make("td", {class: "text"}, span.edit ? (span.replacement ? `→ ${span.replacement}` : t("removed at release")) : "")));
   const spanTable = make("div", {class: "scroll"}, make("table", {}, make("tbody", {}, ...spans)));
@@ -105,7 +105,7 @@ async function openDocument(which) {
     make("p", {}, make("b", {class: doc.keep ? "kept" : "lost"}, doc.keep ? t("kept") : t("dropped by {rule}", {rule: doc.rule}))), origin,
     ...failed.map((rule) => ruleBox(rule, rule.name === doc.rule)), keeperBox(doc),
     make("div", {class: "row"}, make("b", {style: "flex:1"}, t("Text")), place, make("button", {type: "button", onclick: () => go(state.start - state.length)}, "←"), make("button", {type: "button", id: "later", onclick: () => { if (state.start + state.length < state.total) go(state.start + state.length); }}, "→")), text,
-    ...[doc.n_spans ? part(t("{n:,} spans", {n: doc.n_spans}), spanTable) : null,
+    ...[doc.n_spans ? part(t("Spans: {n:,}", {n: doc.n_spans}), spanTable) : null,
       doc.cluster.length > 1 ? part(t("Cluster of {n:,} documents", {n: doc.cluster_size || doc.cluster.length}), ...doc.cluster.map((m) => make("div", {class: "row"}, documentButton(m.doc_id), make("span", {class: m.keep ? "kept" : "lost"}, m.keep ? t("kept") : m.rule), make("span", {class: "soft"}, m.source, m.similarity === null ? "" : ` · ${short(m.similarity)}`)))) : null,
       make("details", {}, make("summary", {}, make("b", {}, t("Every rule"))), table([t("rule"), t("action"), t("verdict"), t("condition")], doc.rules.map((r) => [r.name, t(r.action), r.fails ? t("fails") : r.applies ? t("passes") : t("does not apply"), r.conditions.map(condition).join("; ")]))),
       make("details", {}, make("summary", {}, make("b", {}, t("Every annotation"))), table([t("column"), t("value")], Object.entries(doc.annotations).map(([name, value]) => [name, make("code", {}, String(typeof value === "object" ? JSON.stringify(value) : value).slice(0, 2000))])))].filter(Boolean));

@@ -85,12 +85,14 @@ class Build:
     @contextmanager
     def using_store(self) -> Iterator[None]:
         """Keep erasures and `gc` away from the store; an erasure that was stopped before is finished first."""
-        lease = before_run(self.session.store, self.session.record.id, self.session.progress.say)
+        session = self.session
+        session.lease = before_run(session.store, session.record.id, session.progress.say, session.waits)
         try:
-            with self.session.kept_release():
+            with session.kept_release():
                 yield
         finally:
-            after_run(self.session.store, lease)
+            after_run(session.store, session.lease)
+            session.lease = None
 
     def release(self) -> None:
         """Decide, write the release, and record its counts."""
@@ -218,6 +220,7 @@ class Build:
             for r in reports
             for f in r.files
         }
+        self.session.check_lease()
         self.session.state.catalog(SHARDS).update({report.name: report.entry() for report in reports})
         self.session.state.catalog(INPUTS).update(files)
 

@@ -299,7 +299,7 @@ def print_plan(
         }  # fmt: skip
         click.echo(json.dumps(fields, ensure_ascii=False))
     else:
-        click.echo("\n".join([*state_lines(states, now), *plan_lines(run_plan)]))
+        click.echo("\n".join([*state_lines(states), *plan_lines(run_plan)]))
         if new_s:
             say(
                 f"cost     about {new_s:,.1f} CPU-seconds for the stages on new inputs, at the rates of the last runs"

@@ -221,17 +221,32 @@ def locate(
 @click.command()
 @click.argument("old_url", metavar="OLD")
 @click.argument("new_url", metavar="NEW")
+@click.option(
+    "--to", "target", type=click.Path(dir_okay=False),
+    help="Also write an HTML page, with plots of columns that drifted.",
+)  # fmt: skip
+@dry_run_option
 @json_option
-def diff(old_url: str, new_url: str, as_json: bool) -> None:
+def diff(old_url: str, new_url: str, target: str | None, is_dry: bool, as_json: bool) -> None:
     """Compare two releases: documents that were added, removed or got another verdict.
 
-    Example: bicorpus diff store/releases/v1 store/releases/v2
+    Example: bicorpus diff store/releases/v1 store/releases/v2 --to diff.html
     """
+    from pathlib import Path
+
     from pipeline.inspect.diff import compare_releases, diff_lines
+    from pipeline.inspect.diff_page import diff_page
     from pipeline.storage.store import open_store
 
-    changes = compare_releases(open_store(old_url), open_store(new_url))
+    if target is not None:
+        check_target(target)
+    old, new = open_store(old_url), open_store(new_url)
+    changes = compare_releases(old, new)
+    if target is not None and not is_dry:
+        Path(target).write_text(diff_page(changes, old, new), encoding="utf-8", newline="")
     click.echo(json.dumps(changes, ensure_ascii=False) if as_json else "\n".join(diff_lines(changes)))
+    if is_dry and target is not None and not as_json:
+        say(f"would write {target}")
 
 
 @click.command()

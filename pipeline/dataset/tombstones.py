@@ -126,14 +126,23 @@ class Tombstones:
         """What finds near copies of the texts."""
         return self.module.Matcher(self.table, self.key)
 
-    def columns(self) -> list[str]:
+    @cached_property
+    def has_texts(self) -> bool:
+        """Whether a tombstone is of a text, so that documents are compared by theirs."""
+        return "text" in self.table["kind"].to_pylist()
+
+    def value_columns(self) -> list[str]:
         """Canonical columns that `by_value` reads."""
         return [name for name in COLUMNS if self._values[name]]
+
+    def columns(self) -> list[str]:
+        """Canonical columns that `erased` reads."""
+        return [*self.value_columns(), *(["text"] if self.has_texts else [])]
 
     def by_value(self, documents: pa.Table) -> np.ndarray:
         """Return which documents were erased by id, source id, URL or host: bool (n_rows,)."""
         found = np.zeros(documents.num_rows, bool)
-        for kind in self.columns():
+        for kind in self.value_columns():
             hashes = self._values[kind]
             known: dict[str | None, bool] = {None: False}
             for i, value in enumerate(documents[kind].to_pylist()):
@@ -145,8 +154,13 @@ class Tombstones:
         return found
 
     def erased(self, documents: pa.Table) -> np.ndarray:
-        """Return which documents are erased ones, or near copies of them: bool (n_rows,). documents: CANONICAL."""
+        """Return which documents are erased ones, or near copies of them: bool (n_rows,).
+
+        Args: documents, CANONICAL, or `columns()` of it.
+        """
         found = self.by_value(documents)
+        if not self.has_texts:
+            return found
         left = np.flatnonzero(~found)
         if len(left):
             found[left] = self.matcher.matches(documents["text"].take(pa.array(left)))
@@ -154,6 +168,8 @@ class Tombstones:
 
     def hidden(self, quarantined: pa.Table) -> pa.Table:
         """Return quarantined records without the bytes of those that contain an erased text."""
+        if not self.has_texts:
+            return quarantined
         raw = quarantined["raw"].to_pylist()
         found = self.matcher.matches([self.module.raw_text(data) for data in raw])
         if not found.any():

@@ -47,12 +47,10 @@ from pipeline.planning.erasing import erase_about
 from pipeline.runtime.engines import Engine, SerialEngine
 from pipeline.runtime.progress import Progress
 from pipeline.storage.catalog import Catalog
-from pipeline.storage.lease import Lease, delete_given_up, hold, holders
+from pipeline.storage.exclusion import ERASURES, RUNS, check_not_alone, hold_alone
+from pipeline.storage.lease import Lease, delete_given_up, hold
 from pipeline.storage.store import Store
 from pipeline.translation import message
-
-LEASE, RUNS, DELETIONS = "erase", "run-", "gc"
-"""Lease of an erasure; prefix of the leases of runs, and lease of `gc`, which exclude it."""
 
 
 def erase(
@@ -64,12 +62,12 @@ def erase(
     Args: run, a run file of the store: its clusters are erased whole, and sidecars of its stages keep their place;
     delete_releases, whether releases of the store that hold an erased document are deleted; others, URLs of releases
     outside the store, to be searched.
-    Raises: UsageError if an id is unknown; LeaseError if a run uses the store.
+    Raises: UsageError if an id is unknown; LeaseError if anything else uses the store.
     """
     store.check(write=not dry_run)
-    with hold_store(store) as lease:
+    with hold_alone(store, ERASURES) as lease:
         if not dry_run:
-            finish(store, engine, progress)
+            finish(store, engine, progress, lease)
         elif load_changes(store) is not None:
             raise UsageError(
                 "an erasure was stopped before its end; `bicorpus run` or `bicorpus erase` finishes it"
@@ -77,56 +75,47 @@ def erase(
         return Erasing(run, store, asked, engine, progress).run(dry_run, delete_releases, others, lease)
 
 
-def hold_store(store: Store) -> Lease:
-    """Take the lease of erasures.
-
-    Raises: LeaseError if another erasure or a run uses the store.
-    """
-    lease = hold(store, LEASE)
-    if running := [*holders(store, RUNS), *holders(store, DELETIONS)]:
-        lease.release()
-        raise LeaseError(
-            message(f"{store.url}: used by a run ({running[0]}); wait for it to end, then erase")
-        )
-    return lease
-
-
-def finish(store: Store, engine: Engine, progress: Progress) -> None:
-    """Apply the changes of an erasure that was stopped. The lease of erasures must be held."""
+def finish(store: Store, engine: Engine, progress: Progress, lease: Lease) -> None:
+    """Apply the changes of an erasure that was stopped. lease: of erasures, held."""
     changes = load_changes(store)
     if changes is not None:
         progress.say(message("an erasure was stopped before its end; it is finished first"))
-        complete(store, changes, engine)
+        complete(store, changes, engine, lease)
 
 
-def complete(store: Store, changes: Changes, engine: Engine) -> Plain:
+def complete(store: Store, changes: Changes, engine: Engine, lease: Lease) -> Plain:
     """Apply changes, delete the releases that are to go, and write the receipt, which is returned.
 
     Each step may be repeated, until the changes are deleted at the end.
+
+    Raises: LeaseError if the lease is lost; the next run or erasure goes on.
     """
     receipt: Plain = dict(changes.receipt)
-    receipt["store"] = {**apply(store, changes, engine), **receipt["store"]}
+    receipt["store"] = {**apply(store, changes, engine, lease.check), **receipt["store"]}
     for name in receipt["deleted_releases"]:
+        lease.check()
         store.delete(f"releases/_heads/{name}.json")
         store.delete_prefix(f"releases/{name}")
     text = json.dumps(receipt, ensure_ascii=False, indent=1, sort_keys=True)
+    lease.check()
     store.put(receipt["key"], text.encode())
     store.delete(PENDING)
     return receipt
 
 
-def before_run(store: Store, name: str, say: Callable[[str], None]) -> Lease:
+def before_run(store: Store, name: str, say: Callable[[str], None], waits: bool = True) -> Lease:
     """Take the lease of a run, wait for an erasure or `gc` in progress, and finish an erasure that was stopped.
 
-    The lease is taken first, and an erasure and `gc` look for it after taking their own, so at least one of them sees
-    the other.
+    Raises: LeaseError if an erasure or `gc` is in progress and the run does not wait.
     """
     delete_given_up(store, RUNS)  # of runs that were killed
     said = False
     while True:
         lease = hold(store, f"{RUNS}{name}")
         try:
-            while holders(store, LEASE) or holders(store, DELETIONS):
+            while (busy := reason_to_wait(store)) is not None:
+                if not waits:
+                    raise busy
                 if not said:
                     say(message("waiting: documents are being erased from the store, or objects deleted"))
                     said = True
@@ -134,12 +123,21 @@ def before_run(store: Store, name: str, say: Callable[[str], None]) -> Lease:
             if load_changes(store) is None:
                 return lease
         except BaseException:
-            lease.release()
+            after_run(store, lease)
             raise
         lease.release()
-        with suppress(LeaseError), hold_store(store):  # another run may finish it
-            finish(store, SerialEngine(), Progress(quiet=True))
+        with suppress(LeaseError), hold_alone(store, ERASURES) as alone:  # another run may finish it
+            finish(store, SerialEngine(), Progress(quiet=True), alone)
         time.sleep(random.uniform(0, 1))
+
+
+def reason_to_wait(store: Store) -> LeaseError | None:
+    """Return the error of an erasure or `gc` in progress, None without one."""
+    try:
+        check_not_alone(store)
+    except LeaseError as error:
+        return error
+    return None
 
 
 def after_run(store: Store, lease: Lease) -> None:
@@ -184,7 +182,7 @@ class Erasing:
         members = {} if self.asked.only_this_copy or finished is None else cluster_rows(finished, asked)
         tombstones = self.tombstones(asked, members)
         scanned = self.scan(tombstones)
-        hidden = self.quarantined()
+        hidden = self.quarantined() if tombstones.has_texts else {}
         leaving = with_derived(self.store, [self.leaving(s, asked, members) for s in scanned], self.groups)
         documents = self.documents(leaving, scanned)
         changes = changes_of(leaving, self.groups)
@@ -212,7 +210,7 @@ class Erasing:
         receipt |= {"key": f"{RECEIPTS}/{self.name}.json", "store": {"answers": sum(answers.values())}}
         done = Changes(self.name, self.header, facts, changes, recipes, hidden_in, receipt)
         done.save(self.store)
-        return complete(self.store, done, self.engine)
+        return complete(self.store, done, self.engine, lease)
 
     def build(self) -> Finished | None:
         """The finished build of the run file; None, with a note, if there is none."""

@@ -124,7 +124,7 @@ def scan_shard(task: ScanTask) -> Scanned:
     """Return the documents of a task."""
     tombstones = read_work(task.store, task.work, task.key)
     scanned, start = Scanned(task.shard), 0
-    for batch in read_batches(task.store, task.shard, sorted({*SHOWN, "text", *tombstones.columns()})):
+    for batch in read_batches(task.store, task.shard, sorted({*SHOWN, *tombstones.columns()})):
         rows = np.flatnonzero(tombstones.erased(batch))
         for row, document in zip(
             rows.tolist(), batch.select(SHOWN).take(pa.array(rows)).to_pylist(), strict=True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +32,12 @@ from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 
 
-def apply(store: Store, changes: Changes, engine: Engine) -> dict[str, int]:
-    """Apply the changes of an erasure to a store; returns how many files and entries of each kind were changed."""
+def apply(store: Store, changes: Changes, engine: Engine, check: Callable[[], None]) -> dict[str, int]:
+    """Apply the changes of an erasure to a store; returns how many files and entries of each kind were changed.
+
+    Args: check, called before each step; it raises if the store is not held any more.
+    """
+    check()
     list_tombstones(store, changes.name, changes.header, changes.facts)
     by_shard = changes.by_shard()
     sidecars = sidecars_of(store, by_shard)
@@ -46,16 +50,22 @@ def apply(store: Store, changes: Changes, engine: Engine) -> dict[str, int]:
     ]  # fmt: skip
     counts = {"shards": len(tasks), "sidecars": 0, "keys": 0, "pairs": 0}
     for n_sidecars in engine.map(rewrite_shard, tasks) if tasks else ():
+        check()
         counts["sidecars"] += n_sidecars
     for key in sorted(key for key, _ in store.list("annotations") if key.endswith("/catalog.json")):
+        check()
         update_annotations(store, key, changes)
     for folder in index_folders(store):
+        check()
         counts["keys"] += rewrite_runs(store, folder, by_shard, engine)
         counts["pairs"] += rewrite_memory(store, folder, by_shard, engine)
     for key in sorted(key for key, _ in store.list("index") if key.endswith("/erased.json")):
+        check()
         renumber_erased(store, key, by_shard)
+    check()
     delete_results(store, by_shard)
     hide_quarantined(store, changes.quarantine)
+    check()
     update_shards(store, changes)
     return counts
 

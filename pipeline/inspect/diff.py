@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.cells import pad, pad_left
 from pipeline.errors import UsageError
-from pipeline.inspect.drift import MODERATE, drift_rows, input_changes, recipe_changes, rule_changes
+from pipeline.inspect.drift import drift_rows, has_drifted, input_changes, recipe_changes, rule_changes
 from pipeline.inspect.release_files import read_checksums, read_parts
 from pipeline.report.release_numbers import read_numbers
 from pipeline.storage.store import Store
@@ -152,7 +152,7 @@ def diff_lines(comparison: dict[str, Any]) -> list[str]:
         for row in comparison["rules"]
     ]
     result += input_lines(comparison["inputs"])
-    drifted = [row for row in comparison["drift"] if row["psi"] >= MODERATE]
+    drifted = [row for row in comparison["drift"] if has_drifted(row)]
     result += [
         t(
             f"drift {pad(row['column'], 28)} {pad(row['language'], 10)} PSI {row['psi']:.2f}, KS {row['ks']:.2f}"

@@ -1,13 +1,16 @@
 """How the measurements of two releases differ: PSI and Kolmogorov-Smirnov distance of every column of numbers.
 
 Both are computed from the histograms in report.json, over kept documents, so they need no data. The bins of the
-population stability index are tenths of the old release; a share of nothing counts as 1e-4.
+population stability index are tenths of the old release; a share of nothing counts as 1e-4. Of few documents the index
+is large by chance: see `chance`.
 
-Source: Siddiqi, Credit Risk Scorecards (2006): an index below 0.1 is no change, above 0.25 a large one.
+Sources: Siddiqi, Credit Risk Scorecards (2006): an index below 0.1 is no change, above 0.25 a large one; Yurdakul and
+Naranjo, Journal of Risk Model Validation 14 (2020); Wilson and Hilferty, PNAS 17 (1931), for quantiles of chi-squared.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +21,8 @@ from pipeline.report.release_numbers import ReleaseNumbers
 MODERATE, LARGE = 0.1, 0.25
 """Indices from which a change is moderate and large."""
 LEAST_SHARE = 1e-4
+ONE_IN_THOUSAND = 3.0902
+"""The normal deviate that one of a thousand exceeds."""
 TENTHS = 10
 ALL = "all"
 """The group of all languages."""
@@ -26,7 +31,7 @@ ALL = "all"
 def drift_rows(old: ReleaseNumbers, new: ReleaseNumbers) -> list[dict[str, Any]]:  # Any: plain JSON
     """Compare every column that both releases measured, over all documents and by language, the largest index first.
 
-    Returns: column, language, psi, ks, and `old` and `new`, the number of kept documents with a value.
+    Returns: column, language, psi, ks, chance, and `old` and `new`, the number of kept documents with a value.
     """
     rows = []
     for column in sorted(old.signals.keys() & new.signals.keys()):
@@ -37,6 +42,7 @@ def drift_rows(old: ReleaseNumbers, new: ReleaseNumbers) -> list[dict[str, Any]]
                 rows.append(
                     {
                         "column": column, "language": language, "psi": round(psi(*pair), 4), "ks": round(ks(*pair), 4),
+                        "chance": round(chance(*pair), 4),
                         "old": int(pair[0].sum()), "new": int(pair[1].sum()),
                     }
                 )  # fmt: skip
@@ -61,10 +67,32 @@ def aligned(old: Mapping[int, int], new: Mapping[int, int]) -> tuple[np.ndarray,
 
 def psi(old: np.ndarray, new: np.ndarray) -> float:
     """Population stability index over tenths of the old counts. Args: counts over the same bins, neither all zero."""
-    tenth = np.minimum(TENTHS * (np.cumsum(old) - old) // old.sum(), TENTHS - 1)
-    shares = [np.bincount(tenth, counts, TENTHS) / counts.sum() for counts in (old, new)]
+    shares = [np.bincount(tenths(old), counts, TENTHS) / counts.sum() for counts in (old, new)]
     a, b = (np.maximum(share, LEAST_SHARE) for share in shares)
     return float(((b - a) * np.log(b / a)).sum())
+
+
+def tenths(old: np.ndarray) -> np.ndarray:
+    """The tenth of the old documents that each bin begins in: int64 (n_bins,), 0 to 9."""
+    found: np.ndarray = np.minimum(TENTHS * (np.cumsum(old) - old) // old.sum(), TENTHS - 1)
+    return found
+
+
+def chance(old: np.ndarray, new: np.ndarray) -> float:
+    """The index that one of a thousand pairs of samples of these sizes exceeds if nothing drifts. Args: as psi.
+
+    Without drift it is distributed like (1/n + 1/m) times a chi-squared variable with one degree of freedom less than
+    there are tenths.
+    """
+    free = max(len(np.unique(tenths(old))) - 1, 1)
+    spread = 2 / (9 * free)
+    quantile = free * (1 - spread + ONE_IN_THOUSAND * math.sqrt(spread)) ** 3
+    return float(quantile * (1 / old.sum() + 1 / new.sum()))
+
+
+def has_drifted(row: Mapping[str, Any]) -> bool:  # Any: plain JSON
+    """Whether the index of a row is moderate or more, and more than chance alone would cause."""
+    return bool(row["psi"] >= MODERATE and row["psi"] > row["chance"])
 
 
 def ks(old: np.ndarray, new: np.ndarray) -> float:

@@ -39,7 +39,7 @@ from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
 from pipeline.stage import Global, Record
-from pipeline.storage.lease import hold
+from pipeline.storage.exclusion import hold_shared
 from pipeline.storage.store import Store
 
 MAX_CANDIDATES = 200
@@ -127,9 +127,11 @@ def compact_index(index: Index, engine: Engine, progress: Progress) -> dict[str,
     """Merge all runs of an index into one, without shards that the store no longer has in their indexed generation.
 
     Parts of unfinished runs are deleted too.
+
+    Raises: LeaseError if a run uses the index, or an erasure or `gc` the store.
     """
     store = index.store
-    with hold(store, index.lease):
+    with hold_shared(store, index.lease):
         index.catalog.refresh()
         before = describe_index(index)
         current = current_shards(store)
@@ -173,7 +175,8 @@ def erase_documents(finished: Finished, doc_ids: Sequence[str], is_dry: bool = F
 
     From then on they are not removed as duplicates, and no other document is removed in favour of them.
 
-    Raises: UsageError for an id that the build does not have, before anything is erased.
+    Raises: UsageError for an id that the build does not have, before anything is erased; LeaseError if a run uses the
+    index, or an erasure or `gc` the store.
     """
     rows: dict[str, list[int]] = {}
     for doc_id in doc_ids:
@@ -182,7 +185,7 @@ def erase_documents(finished: Finished, doc_ids: Sequence[str], is_dry: bool = F
     index, n_pairs = index_of(finished.run, finished.store), 0
     if is_dry:
         return {"documents": len(set(doc_ids)), "keys": index.count(rows)}
-    with hold(finished.store, index.lease):
+    with hold_shared(finished.store, index.lease):
         n_keys = index.erase(rows)
         for step in finished.run.globals:
             if isinstance(step.definition, Global) and step.definition.memory is not None:

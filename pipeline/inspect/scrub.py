@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipeline.planning.repair import Repair, dependents, forget, is_remade, repa
 from pipeline.planning.state import State
 from pipeline.runtime.progress import Progress
 from pipeline.storage.catalog import Catalog, is_segment
+from pipeline.storage.exclusion import hold_shared
 from pipeline.storage.journal import damaged_lines
 from pipeline.storage.lease import check_record
 from pipeline.storage.seal import SealedFile, has_seal, parse_sealed
@@ -38,6 +40,8 @@ N_THREADS = 4
 CATALOGS = ("catalog.json", "recipes.json", "inputs.json", "erased.json")
 NEXT_RUN, FORGOTTEN, NEEDS_INPUTS, LOST = "next run", "forgotten", "needs inputs", "lost"
 EXAMPLES = 8
+REPAIRS = "scrub"
+"""Lease of `--repair`, which erasures and `gc` wait for."""
 
 
 @dataclass
@@ -101,7 +105,8 @@ def scrub(store: Store, progress: Progress, repair: bool = False, run: RunFile |
     """Check a store.
 
     Args: repair, forget what the next run can make again; run, a run file that reads its inputs, if there is one.
-    Raises: StoreError if the store cannot be read; LeaseError if a run holds what has to be repaired.
+    Raises: StoreError if the store cannot be read; LeaseError if a run holds what has to be repaired, or an erasure or
+    `gc` uses the store.
     """
     store.check(write=repair)
     objects = dict(store.list(""))
@@ -121,8 +126,9 @@ def scrub(store: Store, progress: Progress, repair: bool = False, run: RunFile |
     for key, fault in (*missing_objects(store, objects, faults), *check_releases(store, objects)):
         faults.setdefault(key, fault)
     present = None if run is None else present_groups(store, run)
-    for key, fault in sorted(faults.items()):
-        report.findings.append(_finding(store, key, fault, present, repair))
+    with hold_shared(store, REPAIRS) if repair and faults else nullcontext():
+        for key, fault in sorted(faults.items()):
+            report.findings.append(_finding(store, key, fault, present, repair))
     return report
 
 

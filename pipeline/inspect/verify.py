@@ -26,7 +26,7 @@ from pipeline.inspect.verify_ledger import Ledger, check_keepers, read_ledger
 from pipeline.inspect.verify_mix import Order, check_mix, check_tokens
 from pipeline.inspect.verify_report import READABLE, VerifyReport, compare, reading
 from pipeline.mix.holdout import HOLDOUT
-from pipeline.release.files import with_digest
+from pipeline.release.files import sha256, to_json, with_digest
 from pipeline.release.numbers import table_schemas_of
 from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
 from pipeline.report.release_pages import PAGES
@@ -75,7 +75,7 @@ def verify_files(release: Store, deep: bool = False, tokenizers: Sequence[str] =
         if HOLDOUT in orders:
             found = holdout_faults(release, ledger, parents_of(release, names, ledger), orders)
             report.check(message("nothing held out is in a mix"), *found)
-    check_written(lineage, digests, report)
+    check_written(lineage, digests, listed, report)
     check_pages(release, listed, lineage, report)
     with reading(report, "lineage.json"):
         check_public(release, listed, report)
@@ -124,14 +124,27 @@ def check_counts(lineage: dict[str, Any], ledger: Ledger, report: VerifyReport) 
     report.check(message("counts are conserved"), counts["read"], faults)
 
 
-def check_written(lineage: dict[str, Any], digests: dict[str, str], report: VerifyReport) -> None:
-    """Files have the digests of the lineage, and the lineage has its own. digests: of the files that are there."""
+def check_written(
+    lineage: dict[str, Any], digests: dict[str, str], listed: dict[str, str], report: VerifyReport
+) -> None:
+    """Files have the digests of the lineage, and the lineage has its own; a checksum that neither has is named.
+
+    Args: digests, of the files that are there; listed, of the checksums.
+    """
     written = (lineage.get("digests") or {}).get("files")
     if written is None:
         return
     faults = [] if with_digest(lineage)["digest"] == lineage.get("digest") else ["lineage.json"]
     faults += [name for name, digest in sorted(written.items()) if digests.get(name) != digest]
     what = [message(f"{name}: not the file that was written") for name in faults]
+    sound = {name: digests.get(name) for name, digest in written.items() if digests.get(name) == digest}
+    if "lineage.json" not in faults and sha256(to_json(lineage).encode()) == digests.get("lineage.json"):
+        sound["lineage.json"] = digests["lineage.json"]
+    what += [
+        message(f"checksums.sha256: {name} is the file that was written, and has another checksum")
+        for name, digest in sorted(sound.items())
+        if listed.get(name, digest) != digest
+    ]
     report.check(message("files are those of the lineage"), len(written), what)
 
 

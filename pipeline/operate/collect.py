@@ -16,14 +16,13 @@ from typing import Any
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import INPUTS, SHARDS, parse_entry
 from pipeline.dataset.tombstones import PENDING
-from pipeline.erasure.erase import DELETIONS
-from pipeline.errors import LeaseError, UsageError
+from pipeline.errors import UsageError
 from pipeline.inspect.opened import open_build
 from pipeline.mapreduce.index import open_index
 from pipeline.mapreduce.pair_memory import memory_folder
-from pipeline.storage.base import MissingError
 from pipeline.storage.catalog import Catalog
-from pipeline.storage.lease import check_record, hold, is_held
+from pipeline.storage.exclusion import DELETIONS, check_unused, hold_alone
+from pipeline.storage.lease import Lease
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
 
@@ -86,15 +85,14 @@ def collect(store: Store, runs: Sequence[RunFile], retention: Retention, delete:
 
     Args: runs, every run file that uses the store and is to stay cheap to run.
     Raises: UsageError without run files, or if the build of one is not finished, so that what it needs is not known;
-    LeaseError if a run is in progress.
+    LeaseError if anything else uses the store.
     """
     if not runs:
         raise UsageError("name every run file of the store: what none of them uses is deleted")
     store.check(write=delete)
-    with hold(store, DELETIONS) if delete else nullcontext() as lease:
-        check_idle(
-            store, lease.key if lease else ""
-        )  # runs and erasures look for this lease after they took their own
+    with hold_alone(store, DELETIONS) if delete else nullcontext() as lease:
+        if lease is None:
+            check_unused(store)
         if store.exists(PENDING):
             raise UsageError("an erasure was stopped before its end; `bicorpus run` finishes it")
         live = Live()
@@ -102,25 +100,8 @@ def collect(store: Store, runs: Sequence[RunFile], retention: Retention, delete:
             add_live(live, run, store)
         garbage = find_garbage(store, live, dropped_releases(store, live, retention), retention)
         if lease:
-            lease.check()
-            remove(store, garbage)
+            remove(store, garbage, lease)
     return garbage
-
-
-def check_idle(store: Store, own: str = "") -> None:
-    """Check that no run holds a lease. Args: own, key of a lease that does not count.
-
-    Raises: LeaseError naming one that is held.
-    """
-    for key in (key for key, _ in store.list("leases") if key != own):
-        try:
-            record = check_record(store.get(key), key)
-        except MissingError:  # released since it was listed
-            continue
-        if is_held(record):
-            raise LeaseError(
-                f"{key}: held by {record['owner']}; nothing is deleted while a run is in progress"
-            )
 
 
 def add_live(live: Live, run: RunFile, store: Store) -> None:
@@ -214,23 +195,28 @@ def reason_of(key: str, live: Live, groups: set[str], shards: set[str], dropped:
             return message("dropped releases")
         case ["verdicts", name, *_] if name in dropped:
             return message("dropped releases")
-        case ["leases", name] if name.startswith("run-"):
-            return message("leases of runs that were killed")
     return ""
 
 
-def remove(store: Store, garbage: Garbage) -> None:
-    """Delete what was found: entries of catalogs first, so that a run that starts now computes again what it lacks."""
+def remove(store: Store, garbage: Garbage, lease: Lease) -> None:
+    """Delete what was found: entries of catalogs first, so that a run that starts now computes again what it lacks.
+
+    Raises: LeaseError if the lease is lost, before anything more is deleted.
+    """
     deleted = set(garbage.sizes)
     for key, names in sorted(garbage.catalogs.items()):
+        lease.check()
         if names and key not in deleted:
             Catalog.load(store, key).update({}, remove=names)
     heads = sorted(key for key in deleted if key.startswith("releases/") and key.endswith("checksums.sha256"))
     for key in heads:
+        lease.check()
         store.delete(key)
     for folder in sorted(garbage.folders):
+        lease.check()
         store.delete_prefix(folder)
     for key in sorted(key for key in deleted if not garbage.folders.intersection(above(key))):
+        lease.check()
         store.delete(key)
 
 

@@ -104,7 +104,7 @@ def new_core_s(
     return round(rate * expected, 1)
 
 
-def state_lines(states: Sequence[SourceState], now: float) -> list[str]:
+def state_lines(states: Sequence[SourceState]) -> list[str]:
     """The states for a terminal, one line each."""
     width = max((wide(state.source) for state in states), default=0)
     lines = []

@@ -331,25 +331,43 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.derive:
         names = ", ".join(sorted({item["source"] for item in plan.derive}))
         lines.append(t(f"derive   {names}: from {len(plan.derive):,} shards"))
-    n_new = t(f" and the shards of {len(plan.ingest):,} new inputs") if plan.ingest else ""
     for phase in plan.phases:
-        if phase.kind == "global":
-            state = t(f"run: {t(phase.reasons[phase.label])}") if phase.n_tasks else t("up to date")
-            lines.append(t(f"global   {pad(phase.label, 24)} {state}"))
-            continue
-        if not phase.n_tasks and not n_new:
-            lines.append(t("annotate up to date"))
-            continue
-        lines.append(
-            t(
-                f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; "
-                f"{phase.text_tasks:,} of these tasks read text"
-            )
+        lines += phase_lines(phase, plan)
+    lines += request_lines(plan)
+    lines.append(t(f"release  {t(plan.release)}"))
+    for name, mix in sorted(plan.mixes.items()):
+        lines += [mix_line(name, mix), *group_lines(mix["groups"])]
+    lines += [t(f"note     {note}") for note in plan.notes]
+    lines += [t(f"warning  {warning}") for warning in plan.warnings]
+    if plan.is_empty:
+        lines.append(t("nothing to do"))
+    return lines
+
+
+def phase_lines(phase: PhasePlan, plan: Plan) -> list[str]:
+    """What a global step or a wave would do, and why."""
+    if phase.kind == "global":
+        state = t(f"run: {t(phase.reasons[phase.label])}") if phase.n_tasks else t("up to date")
+        return [t(f"global   {pad(phase.label, 24)} {state}")]
+    n_new = t(f" and the shards of {len(plan.ingest):,} new inputs") if plan.ingest else ""
+    if not phase.n_tasks and not n_new:
+        return [t("annotate up to date")]
+    lines = [
+        t(
+            f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; "
+            f"{phase.text_tasks:,} of these tasks read text"
         )
-        for name, reason in phase.reasons.items():
-            lines.append(t(f"  stage  {pad(name, 24)} {phase.steps[name]:,} shards  {t(reason)}"))
-            if name in plan.models:
-                lines.append(t(f"  model  {pad(name, 24)} {model_line(plan.models[name])}"))
+    ]
+    for name, reason in phase.reasons.items():
+        lines.append(t(f"  stage  {pad(name, 24)} {phase.steps[name]:,} shards  {t(reason)}"))
+        if name in plan.models:
+            lines.append(t(f"  model  {pad(name, 24)} {model_line(plan.models[name])}"))
+    return lines
+
+
+def request_lines(plan: Plan) -> list[str]:
+    """Requests to the store and to servers, and CPU time, where they are known and count."""
+    lines = []
     reads, writes = (sum(p.exchange.get(name, 0) for p in plan.phases) for name in ("reads", "writes"))
     if reads >= MANY_REQUESTS:
         lines.append(t(f"requests about {reads:,} reads and {writes:,} writes of exchange files"))
@@ -359,27 +377,18 @@ def plan_lines(plan: Plan) -> list[str]:
                 f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"
             )
         )
-    lines += expected_lines(plan.asks)
-    lines.append(t(f"release  {t(plan.release)}"))
-    for name, mix in sorted(plan.mixes.items()):
-        repeated = mix["available"] != mix["distinct"]
-        repeats = t(f" with repeats ({mix['distinct']:,} without)") if repeated else ""
-        early = (
-            ""
-            if mix["deduplicated"]
-            else t("; duplicates are still counted, as no keepers are chosen for these rules")
-        )
-        lines.append(
-            t(
-                f"  mix    {pad(name, 14)} {mix['asked']:,} {mix['unit']} planned of {mix['available']:,} "
-                f"available{repeats}, {mix['discarded']:,} left out "
-                f"({mix['discarded'] / max(mix['available'], 1):.1%})"
-            )
-            + early
-        )
-        lines += group_lines(mix["groups"])
-    lines += [t(f"note     {note}") for note in plan.notes]
-    lines += [t(f"warning  {warning}") for warning in plan.warnings]
-    if plan.is_empty:
-        lines.append(t("nothing to do"))
-    return lines
+    return lines + expected_lines(plan.asks)
+
+
+def mix_line(name: str, mix: Mapping[str, Any]) -> str:  # Any: JSON
+    """What a mix would take of what there is."""
+    repeated = mix["available"] != mix["distinct"]
+    repeats = t(f" with repeats ({mix['distinct']:,} without)") if repeated else ""
+    planned = t(
+        f"  mix    {pad(name, 14)} {mix['asked']:,} {mix['unit']} planned of {mix['available']:,} "
+        f"available{repeats}, {mix['discarded']:,} left out "
+        f"({mix['discarded'] / max(mix['available'], 1):.1%})"
+    )
+    if mix["deduplicated"]:
+        return planned
+    return planned + t("; duplicates are still counted, as no keepers are chosen for these rules")

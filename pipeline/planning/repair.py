@@ -44,10 +44,42 @@ def repair_of(store: Store, key: str) -> Repair:
     if is_segment(key):
         key = catalog_of(key)
     parts = key.split("/")
+    if parts[0] in NOT_REMADE:
+        return Repair(why_not=NOT_REMADE[parts[0]])
+    match parts:
+        case ["runs", _] | ["verdicts", _, _]:
+            return Repair(keys=(key,))
+        case ["shards", _] | ["quarantine", _, _] | ["annotations", _] | ["annotations", _, _, _]:
+            return _repair_of_rows(key, parts)
+        case ["global", step, recipe, *_]:
+            return Repair(folders=(f"global/{step}/{recipe}",), lease=f"global-{step}-{recipe}")
+        case ["index", _, *_]:
+            return _repair_of_index(key, parts)
+        case ["exchange", work, *_]:
+            return Repair(folders=(f"exchange/{work}",))
+        case ["releases", *_]:
+            return _repair_of_release(key, parts)
+        case _:
+            return NO_OBJECT
+
+
+NOT_REMADE = {
+    "tombstones": message("it keeps erased documents out of the store; restore it from a copy of the store"),
+    "imports": message("it is a table from outside; `bicorpus import` its files again under the same name"),
+    "leases": message("it is a lease; delete it if no run uses the store"),
+    "requests": message("answers of language models; those that are lost are asked for again"),
+}
+"""Why objects in some folders cannot be made again."""
+
+NO_OBJECT = Repair(why_not=message("it is no object of a store"))
+
+
+def _repair_of_rows(key: str, parts: list[str]) -> Repair:
+    """Of a shard, a sidecar, quarantined records, and of their catalogs."""
     folder, name = key.rpartition("/")[0], parts[-1]
     stem = name.rpartition(".")[0]
     match parts:
-        case ["shards", "inputs.json"] | ["annotations", "recipes.json"] | ["runs", _]:
+        case ["shards", "inputs.json"] | ["annotations", "recipes.json"]:
             return Repair(keys=(key,))
         case ["shards", "catalog.json"]:
             return Repair(keys=(key,), inputs="*")
@@ -62,53 +94,42 @@ def repair_of(store: Store, key: str) -> Repair:
             return Repair(SHARDS, (group,), keys=(key,), inputs=group)
         case ["annotations", _, _, _]:
             return Repair(f"{folder}/catalog.json", (stem,), keys=(key,))
-        case ["global", step, recipe, *_]:
-            return Repair(folders=(f"global/{step}/{recipe}",), lease=f"global-{step}-{recipe}")
-        case ["index", _, "erased.json"]:
+        case _:
+            return NO_OBJECT
+
+
+def _repair_of_index(key: str, parts: list[str]) -> Repair:
+    """Of an index or a memory of pairs."""
+    folder, name = key.rpartition("/")[0], parts[-1]
+    match parts:
+        case [_, _, "erased.json"]:
             return Repair(
                 why_not=message(
                     "it lists the documents that were erased; restore it from a copy of the store, or erase them again"
                 )
             )
-        case ["index", step, recipe, "catalog.json"]:
+        case [_, step, recipe, "catalog.json"]:
             return Repair(folders=(f"index/{step}/{recipe}",), lease=f"index-{step}-{recipe}")
-        case ["index", step, recipe, _]:
+        case [_, step, recipe, _]:
             return Repair(f"{folder}/catalog.json", (name,), keys=(key,), lease=f"index-{step}-{recipe}")
-        case ["index", step, recipe, run, _]:
+        case [_, step, recipe, run, _]:
             catalog = f"index/{step}/{recipe}/catalog.json"
             return Repair(catalog, (run,), folders=(folder,), lease=f"index-{step}-{recipe}")
-        case ["verdicts", _, _]:
-            return Repair(keys=(key,))
-        case ["exchange", work, *_]:
-            return Repair(folders=(f"exchange/{work}",))
-        case ["releases", "_work", release, *_]:
-            return Repair(folders=(f"releases/_work/{release}", f"releases/_new/{release}"))
-        case ["releases", "_new", release, *_]:
-            return Repair(folders=(f"releases/_work/{release}", f"releases/_new/{release}"))
-        case ["releases", "_heads", _]:
-            return Repair(keys=(key,))
-        case ["releases", release, *_]:
-            return Repair(keys=(f"releases/{release}/checksums.sha256",))
-        case ["tombstones", *_]:
-            return Repair(
-                why_not=message(
-                    "it keeps erased documents out of the store; restore it from a copy of the store"
-                )
-            )
-        case ["imports", *_]:
-            return Repair(
-                why_not=message(
-                    "it is a table from outside; `bicorpus import` its files again under the same name"
-                )
-            )
-        case ["leases", _]:
-            return Repair(why_not=message("it is a lease; delete it if no run uses the store"))
-        case ["requests", *_]:
-            return Repair(
-                why_not=message("answers of language models; those that are lost are asked for again")
-            )
         case _:
-            return Repair(why_not=message("it is no object of a store"))
+            return NO_OBJECT
+
+
+def _repair_of_release(key: str, parts: list[str]) -> Repair:
+    """Of a release, finished or not: without its checksums it is written again."""
+    match parts:
+        case [_, "_work" | "_new", release, *_]:
+            return Repair(folders=(f"releases/_work/{release}", f"releases/_new/{release}"))
+        case [_, "_heads", _]:
+            return Repair(keys=(key,))
+        case [_, release, *_]:
+            return Repair(keys=(f"releases/{release}/checksums.sha256",))
+        case _:
+            return NO_OBJECT
 
 
 def forget(store: Store, repair: Repair) -> None:

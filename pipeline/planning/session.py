@@ -121,6 +121,7 @@ class Session:
         self.record = RunRecord(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
         progress.run = run_id
         self.meter = UsageMeter(self.record.usage, prices, limits)
+        self.lease: Lease | None = None  # of this run, while it uses the store
         self.engine = self.metered(engine)
         self.group_names: list[str] = []
         self.shards: list[Shard] = []
@@ -129,8 +130,13 @@ class Session:
         self.kept: dict[str, Lease] = {}  # leases that are held until the end of the run
 
     def metered(self, engine: Engine) -> MeteredEngine:
-        """The engine, with the cost of its tasks noted, and limits checked after each."""
-        return MeteredEngine(engine, self.meter.note, self.meter.check)
+        """The engine, with the cost of its tasks noted; limits and the lease of the run are checked after each."""
+
+        def check() -> None:
+            self.meter.check()
+            self.check_lease()
+
+        return MeteredEngine(engine, self.meter.note, check)
 
     # Shards
 
@@ -247,6 +253,8 @@ class Session:
 
     def note_annotated(self, reports: list[WaveReport]) -> None:
         """Commit finished sidecars to their catalogs and add up their cost."""
+        if reports:
+            self.check_lease()
         entries: dict[str, dict[str, dict[str, Any]]] = {}
         for report in reports:
             for name, ref in report.outputs.items():
@@ -318,6 +326,15 @@ class Session:
             if lease is not None:
                 self.kept[name] = lease
             yield
+
+    def check_lease(self) -> None:
+        """Check, before something is written that depends on what this run read, that the store was not changed.
+
+        Raises: LeaseError if this run was stopped for longer than its lease: an erasure or `gc` may have taken the
+        store.
+        """
+        if self.lease is not None:
+            self.lease.check()
 
     def hold(self, name: str) -> AbstractContextManager[Lease]:
         """Take a lease; wait while another process has it, and say so once for each holder.

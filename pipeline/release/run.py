@@ -382,8 +382,12 @@ class Releasing:
     def commit(self, lease: Lease, files: Sequence[FileReport]) -> None:
         """Make the files the release, if no other run took its name meanwhile, and delete what is not part of it.
 
-        Files are moved one by one, and the lease is checked before each; a release without checksums is not complete.
+        Files are moved one by one, and the leases of the name and of the run are checked before each; a release without
+        checksums is not complete.
+
+        Raises: LeaseError if one of them is lost.
         """
+        self.session.check_lease()
         lease.check()
         name = self.run_file.release.name
         commit(self.store, self.head_key(), {"recipe": self.recipe, "release": name}, lease)
@@ -391,10 +395,12 @@ class Releasing:
         self.store.delete(f"{self.final}/checksums.sha256")
         names = sorted(file.key[len(self.folder) + 1 :] for file in files)
         for path in names:
+            self.session.check_lease()
             lease.check()
             self.store.move(f"{self.folder}/{path}", f"{self.final}/{path}")
         self.remove_strays({f"{self.final}/{path}" for path in names})
         lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
+        self.session.check_lease()
         self.store.put(f"{self.final}/checksums.sha256", "".join(lines).encode())
         self.work.delete()
         self.selector.remove_other_verdicts(self.selection)

@@ -88,10 +88,36 @@ def write_shard(task: WriteTask) -> ShardReport:
     url = table.schema.get_field_index("url")
     table = table.set_column(url, table.schema.field("url"), clean_urls(table["url"], task.urls))
     text_sums, row_sums = text_digests(texts), row_digests(table.drop_columns(["text"]))
-    parts: Tallies = {}
-    ids = token_ids(task, texts)
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
+    parts = write_outputs(task, columns, table, placed, local, token_ids(task, texts), row_sums)
+    ledger, ledger_sum = write_ledger(task, columns, kept, placed, (text_sums, row_sums))
+    language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
+    return ShardReport(
+        task.ordinal,
+        ledger,
+        count_licenses(table),
+        shard.text_bytes,
+        peak_rss_bytes(),
+        tally_languages(language, table),
+        parts,
+        ledger_sum,
+        count_rights(table),
+    )
+
+
+def write_outputs(
+    task: WriteTask, columns: Columns, table: pa.Table, placed: pa.Table, local: np.ndarray,
+    ids: pa.ChunkedArray | None, row_sums: np.ndarray,
+) -> Tallies:  # fmt: skip
+    """Write the documents of each output that gathers texts into an exchange file.
+
+    Args: table, kept documents; placed, output and position by row of the shard; local, int64 (n_rows,), the row of
+    `table` by row of the shard; ids, token ids of `table`; row_sums, uint64 (n_kept,), to which the digests of rows of
+    parts are added.
+    Returns: tallies of parts of derived documents.
+    """
+    parts: Tallies = {}
     for i, output in enumerate(task.outputs):
         if not output.gathered:
             continue
@@ -103,45 +129,40 @@ def write_shard(task: WriteTask) -> ShardReport:
         if output.tokens and ids is not None:
             chosen = chosen.append_column(TOKEN_IDS, ids.take(places))
         if output.is_part:
-            own = pa.array(mine[ROW].to_numpy())
-            linked = release_column(columns, task.layout, "parallel_id", pa.string(), shard.n_rows)
-            parallel, meta = linked.take(own), columns["meta"].take(own)
-            module = task.layout.modules[shard.source]
-            tokens = chosen["n_tokens"].fill_null(0).to_pylist()
-            chosen = chosen.append_column("meta", meta).append_column("parallel_id", parallel)
-            chosen = part_rows(module, chosen)
+            chosen, tallies = part_of(task, columns, chosen, pa.array(mine[ROW].to_numpy()))
             row_sums[local[mine[ROW].to_numpy()]] += row_digests(chosen)
-            derive: Derive = importlib.import_module(module).DERIVE
-            if derive.part and derive.counted:
-                parts |= tally_part(derive.part, derive.counted, chosen, tokens)
+            parts |= tallies
         chosen = chosen.append_column("position", mine["position"])
-        write_exchange(
-            task.store,
-            task.work.rows(i, task.ordinal),
-            chosen,
-            mine["part"].to_numpy(),
-            output.n_parts,
-        )
-    ledger, ledger_sum = write_ledger(task, columns, kept, placed, (text_sums, row_sums))
+        key = task.work.rows(i, task.ordinal)
+        write_exchange(task.store, key, chosen, mine["part"].to_numpy(), output.n_parts)
+    return parts
+
+
+def part_of(
+    task: WriteTask, columns: Columns, documents: pa.Table, rows: pa.Array
+) -> tuple[pa.Table, Tallies]:
+    """Return derived documents in the form of their part, and the tally of the part. rows: of the shard."""
+    shard = task.decision.shard
+    linked = release_column(columns, task.layout, "parallel_id", pa.string(), shard.n_rows)
+    parallel, meta = linked.take(rows), columns["meta"].take(rows)
+    module = task.layout.modules[shard.source]
+    tokens = documents["n_tokens"].fill_null(0).to_pylist()
+    found = part_rows(module, documents.append_column("meta", meta).append_column("parallel_id", parallel))
+    derive: Derive = importlib.import_module(module).DERIVE
+    if derive.part and derive.counted:
+        return found, tally_part(derive.part, derive.counted, found, tokens)
+    return found, {}
+
+
+def count_licenses(table: pa.Table) -> dict[str, list[int]]:
+    """Documents and tokens by licence; empty for none."""
     licenses: dict[str, list[int]] = {}
     tokens = table["n_tokens"].fill_null(0).to_pylist()
     for license_, n_tokens in zip(table["license"].to_pylist(), tokens, strict=True):
         count = licenses.setdefault(license_ or "", [0, 0])
         count[0] += 1
         count[1] += n_tokens
-    language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
-    counts = tally_languages(language, table)
-    return ShardReport(
-        task.ordinal,
-        ledger,
-        licenses,
-        shard.text_bytes,
-        peak_rss_bytes(),
-        counts,
-        parts,
-        ledger_sum,
-        count_rights(table),
-    )
+    return licenses
 
 
 def token_ids(task: WriteTask, texts: pa.Array) -> pa.ChunkedArray | None:

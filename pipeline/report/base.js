@@ -56,16 +56,17 @@ const seen = new IntersectionObserver((entries) => {
 }, {rootMargin: "300px"});
 function draw(element) {
   const {data, layout} = element.spec();
-  const axis = {gridcolor: color("line"), linecolor: color("line"), zerolinecolor: color("line"), automargin: true};
+  const axis = {gridcolor: color("line"), linecolor: color("line"), zerolinecolor: color("line"), automargin: true, separatethousands: true};
   const [start, end] = (layout.xaxis || {}).range || [0, 0];
-  for (const note of layout.annotations || []) // a note at the right end is written to the left of its line
-    if (end > start && note.x > start + 0.75 * (end - start)) Object.assign(note, {xanchor: "right", xshift: -3});
+  for (const note of layout.annotations || []) // a note in the right half is written to the left of its line
+    if (end > start && note.x > start + 0.5 * (end - start)) Object.assign(note, {xanchor: "right", xshift: -3});
   const full = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: color("ink"), size: 12}, height: 300,
     margin: {l: 48, r: 12, t: 16, b: 40}, hovermode: "closest", bargap: 0.08, dragmode: false, ...layout,
     legend: {orientation: "h", y: 1.02, yanchor: "bottom", x: layout.title ? 1 : 0, xanchor: layout.title ? "right" : "left", traceorder: "normal", ...(layout.legend || {})},
     xaxis: {...axis, ...(layout.xaxis || {})}, yaxis: {...axis, ...(layout.yaxis || {})},
   };
+  Object.assign(element.style, {height: full.height + "px", minHeight: 0}); // Plotly takes it when the page changes its width
   return Plotly.react(element, data, full, {responsive: true, displaylogo: false, displayModeBar: false, locale: "en"});
 }
 function chart(label, spec, heads, rows) {
@@ -113,19 +114,26 @@ function edgesOf(code, joined = 1) { // of `joined` bins together
   const first = (Math.abs(code) - 1) * joined + LEAST * OCTAVE;
   return code > 0 ? [edge(first), edge(first + joined)] : [-edge(first + joined), -edge(first)];
 }
-// Where a value is on an axis on which every bin has the width 1 and is centred at its code.
-function placeOf(value, joined = 1) {
-  if (value === 0) return 0;
-  const fine = binOf(value), code = Math.sign(fine) * (Math.floor((Math.abs(fine) - 1) / joined) + 1);
-  const [low, high] = edgesOf(code, joined);
-  return code - 0.5 + (value - low) / (high - low);
+const joinedBin = (code, joined) => Math.sign(code) * (Math.floor((Math.abs(code) - 1) / joined) + 1);
+// Where a bin is on an axis on which every bin has the width 1: at its code; whole numbers have no bins between 0 and 1.
+function binPlace(code, joined = 1, isInteger = false) {
+  return isInteger && code ? Math.sign(code) * Math.max(Math.abs(code) - joinedBin(binOf(1), joined) + 1, 0.5) : code;
 }
-function binAxis(codes, joined, isInteger) {
-  const low = Math.min(...codes), high = Math.max(...codes), step = Math.max(1, Math.ceil((high - low + 1) / 8));
-  const ticks = [];
-  for (let code = low; code <= high; code += step) ticks.push(code);
+function binsBetween(codes, joined = 1, isInteger = false) { // from the least to the greatest, without those that have no place
+  const least = Math.min(...codes), most = Math.max(...codes), found = [];
+  for (let code = least; code <= most; code++) if (Number.isInteger(binPlace(code, joined, isInteger))) found.push(code);
+  return found;
+}
+function placeOf(value, joined = 1, isInteger = false) { // where a value is on that axis
+  if (value === 0) return 0;
+  const code = joinedBin(binOf(value), joined), [low, high] = edgesOf(code, joined), place = binPlace(code, joined, isInteger);
+  return Number.isInteger(place) ? place - 0.5 + (value - low) / (high - low) : place;
+}
+function binAxis(codes, joined, isInteger) { // codes: of bins that have a place
+  const all = binsBetween(codes, joined, isInteger), step = Math.max(1, Math.ceil(all.length / 8)), at = (code) => binPlace(code, joined, isInteger);
+  const low = at(all[0]), high = at(all[all.length - 1]), ticks = all.filter((_, i) => i % step === 0);
   const label = (code) => { const [a, b] = edgesOf(code, joined); return short(isInteger ? Math.floor(code > 0 ? b : a) : Number((code > 0 ? b : a).toPrecision(2))); };
-  return {tickvals: ticks.map((code) => code === 0 ? 0 : code + Math.sign(code) * 0.5), ticktext: ticks.map(label), range: [low - 0.7, high + 0.7]};
+  return {tickvals: ticks.map((code) => code === 0 ? 0 : at(code) + Math.sign(code) * 0.5), ticktext: ticks.map(label), range: [low - 0.7, high + 0.7]};
 }
 const line = (x, text, name) => ({
   shape: {type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: {color: color(name || "ink"), width: 1.5, dash: "dot"}},

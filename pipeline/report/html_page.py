@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import html
 import importlib.util
 import json
 import re
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.translation import catalogue_path, read_po
+from pipeline.translation import catalogue_path, labels, language, read_po
 
 FOLDER = Path(__file__).parent
 
@@ -71,6 +72,22 @@ def plotly_script() -> str:
             "the package plotly is not installed, which draws reports; install bicorpus again with pip"
         )
     return (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+
+
+def charts_page(title: str, script: str, data: Mapping[str, object], noscript: str, facts: str = "") -> str:
+    """A page of charts: its head, with switches of language and theme, places for contents and sections, and scripts.
+
+    Args: script, which draws it, `base.js` first; data, what it draws, with `words`, see `translations`; noscript, what
+    is shown without scripts; facts, beside the title.
+    """
+    (skip,) = labels("Skip to the content")
+    parts = {
+        "lang": language(), "title": html.escape(title), "facts": html.escape(facts), "skip": skip,
+        "noscript": html.escape(noscript), "style": read_asset("base.css") + read_asset("charts.css"),
+        "script": script, "plotly": plotly_script(), "data": json_block(data, sort_keys=True),
+        "policy": policy([plotly_script(), script], "'unsafe-inline'"),
+    }  # fmt: skip
+    return fill_page(read_asset("charts.html"), parts)
 
 
 def script_messages(script: str) -> list[str]:

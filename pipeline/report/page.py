@@ -6,7 +6,6 @@ numbers give the same bytes: a page has a date only if records of runs are given
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,18 +13,10 @@ import msgspec
 
 from pipeline.dataset.release_schema import DUPLICATE
 from pipeline.report.held import HeldNumbers
-from pipeline.report.html_page import (
-    fill_page,
-    json_block,
-    plotly_script,
-    policy,
-    read_asset,
-    script_messages,
-    translations,
-)
+from pipeline.report.html_page import charts_page, read_asset, script_messages, translations
 from pipeline.report.release_numbers import ReleaseNumbers, plain_numbers
 from pipeline.rules.meanings import meaning_of
-from pipeline.translation import in_language, labels, language, message, t
+from pipeline.translation import in_language, labels, message, t
 
 SHOWN_LANGUAGES = 5
 """Number of languages with a line of their own in the figure of lengths."""
@@ -47,7 +38,7 @@ def page(
     numbers: ReleaseNumbers, held: HeldNumbers | None = None, times: dict[str, Any] | None = None
 ) -> str:
     """Return the HTML page. held: numbers of a sample of known language; times: of runs, see run_times (Any: JSON)."""
-    script = read_asset("base.js") + read_asset("report.js")
+    script = report_script()
     rules = {*numbers.failed, *numbers.rules, DUPLICATE}
     meanings = {name: meaning for name in sorted(rules) if (meaning := meaning_of(name))}
     with in_language("zh"):
@@ -57,13 +48,11 @@ def page(
         "warnings": warnings, "duplicate": DUPLICATE, "integers": numbers.integers,
         "words": translations([*script_messages(script), *NAMED, *meanings.values()]),
     }  # fmt: skip
-    skip, noscript = labels(
-        "Skip to the content", "This page needs JavaScript; report.json has the same numbers."
-    )
-    parts = {
-        "lang": language(), "title": html.escape(numbers.name), "skip": skip, "noscript": noscript,
-        "facts": html.escape(t(f"bicorpus {numbers.version}, corpus {numbers.corpus}")),
-        "style": read_asset("base.css") + read_asset("report.css"), "script": script, "plotly": plotly_script(),
-        "policy": policy([plotly_script(), script], "'unsafe-inline'"), "data": json_block(data, sort_keys=True),
-    }  # fmt: skip
-    return fill_page(read_asset("report.html"), parts)
+    (noscript,) = labels("This page needs JavaScript; report.json has the same numbers.")
+    facts = t(f"bicorpus {numbers.version}, corpus {numbers.corpus}")
+    return charts_page(numbers.name, script, data, noscript, facts)
+
+
+def report_script() -> str:
+    """The script of the page."""
+    return read_asset("base.js") + read_asset("sections.js") + read_asset("report.js")

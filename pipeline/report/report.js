@@ -2,8 +2,6 @@
 
 const N = PAGE.numbers, HELD = PAGE.held, TIMES = PAGE.times;
 const KEPT = "kept";
-const sum = (values) => values.reduce((a, b) => a + b, 0);
-const sorted = (object, by) => Object.entries(object).sort((a, b) => by(b[1]) - by(a[1]) || (a[0] < b[0] ? -1 : 1));
 const isDrop = (name) => N.rules.includes(name);
 const columnIsInteger = (column) => PAGE.integers.includes(column);
 const reasons = () => {
@@ -16,13 +14,6 @@ const ruleOf = (name) => N.rule_counts.find((row) => row.rule === name);
 const samplesOf = (name, side) => N.rule_samples.filter((row) => row.rule === name && row.side === side);
 const link = (name) => ruleOf(name) ? make("a", {href: "#rule-" + encodeURIComponent(name)}, name) : document.createTextNode(name);
 const meaning = (name) => PAGE.meanings[name] ? t(PAGE.meanings[name]) : "";
-const sections = [];
-function section(id, title, note, ...parts) {
-  const list = parts.flat().filter(Boolean);
-  if (list.length) sections.push([id, title, make("section", {id, "aria-labelledby": id + "-head"},
-    make("h2", {id: id + "-head"}, title), note ? make("p", {class: "note"}, note) : null, ...list)]);
-}
-
 // Samples: each document is shown once with an anchor, and named elsewhere by a link to it.
 let anchored = new Set();
 function documentLink(id) {
@@ -57,21 +48,20 @@ function loosened(bound) { // the closest threshold that brings a quarter of the
   return null;
 }
 function whatIf(bound) {
-  const codes = [];
-  for (let code = Math.min(...bound.bins); code <= Math.max(...bound.bins) + 1; code++) codes.push(code);
-  const at = bound.value === null ? null : binOf(bound.value);
+  const isInteger = columnIsInteger(bound.column), codes = binsBetween([...bound.bins, Math.max(...bound.bins) + 1], 1, isInteger);
+  const at = bound.value === null ? null : binOf(bound.value), places = codes.map((code) => binPlace(code, 1, isInteger));
   const slider = make("input", {type: "range", min: 0, max: codes.length - 1, "aria-label": t("Threshold of {rule}", {rule: bound.rule}) });
-  slider.value = String(at === null ? 0 : Math.max(0, codes.indexOf(Math.min(Math.max(at, codes[0]), codes[codes.length - 1]))));
+  slider.value = String(at === null ? 0 : Math.max(0, codes.findIndex((code) => code >= Math.min(at, codes[codes.length - 1]))));
   const said = make("output", {"aria-live": "polite"});
   const dense = (values) => codes.map((code) => { const i = bound.bins.indexOf(code); return i < 0 ? 0 : values[i]; });
   let place = bound.value;
   const figure = chart(t("Documents by {column}: kept, dropped by this rule alone, dropped by others", {column: bound.column}), () => {
     const lines = [[bound.value, t("now"), "ink"], [place, t("moved"), "accent"]].filter(([value], i) => value !== null && (i === 0 || value !== bound.value))
-      .map(([value, name, shade]) => line(placeOf(value), name, shade));
-    const bar = (name, values, shade) => ({type: "bar", name, x: codes, y: dense(values), width: 1, marker: {color: color(shade)},
+      .map(([value, name, shade]) => line(placeOf(value, 1, isInteger), name, shade));
+    const bar = (name, values, shade) => ({type: "bar", name, x: places, y: dense(values), width: 1, marker: {color: color(shade)},
       customdata: codes.map((c) => edgesOf(c).map(short).join(" – ")), hovertemplate: "%{customdata}: %{y:,}<extra>%{fullData.name}</extra>"});
     return {data: [bar(t("kept"), bound.kept, "kept"), bar(t("by this rule alone"), bound.alone, "alone"), bar(t("by other rules"), bound.others, "grey")],
-      layout: {barmode: "stack", height: 260, xaxis: {...binAxis(codes, 1, columnIsInteger(bound.column)), title: {text: bound.column}},
+      layout: {barmode: "stack", height: 260, xaxis: {...binAxis(codes, 1, isInteger), title: {text: bound.column}},
         shapes: lines.map((l) => l.shape), annotations: lines.map((l) => l.note)}};
   }, [bound.column, t("kept"), t("by this rule alone"), t("by other rules")],
   () => bound.bins.map((code, i) => [edgesOf(code).map(short).join(" – "), bound.kept[i], bound.alone[i], bound.others[i]]));
@@ -207,9 +197,8 @@ function signalsSection() {
   const holder = make("div", {});
   const show = () => {
     const column = select.value, groups = N.signals[column], total = (h) => sum(h.kept) + sum(h.dropped);
-    const names = sorted(groups, total).map(([name]) => name).slice(0, 4), codes = names.flatMap((name) => groups[name].bins);
-    const low = Math.min(...codes), high = Math.max(...codes), x = [];
-    for (let code = low; code <= high; code++) x.push(code);
+    const names = sorted(groups, total).map(([name]) => name).slice(0, 4), isInteger = columnIsInteger(column);
+    const x = binsBetween(names.flatMap((name) => groups[name].bins), 4, isInteger), places = x.map((code) => binPlace(code, 4, isInteger));
     const bounds = N.bounds.filter((b) => b.column === column);
     const tests = [...new Map(bounds.filter((b) => b.value !== null).map((b) => [b.side + b.value, b])).values()].slice(0, 12);
     charts = charts.filter((element) => !holder.contains(element));
@@ -217,14 +206,14 @@ function signalsSection() {
       const traces = names.flatMap((name, i) => [["kept", "solid"], ["dropped", "dot"]].map(([what, dash]) => {
         const h = groups[name], all = sum(h[what]);
         const y = x.map((code) => { const k = h.bins.indexOf(code); return k < 0 ? 0 : 100 * h[what][k] / Math.max(all, 1); });
-        return {type: "scatter", mode: "lines", line: {shape: "hvh", color: palette(i), dash, width: 2}, x, y, visible: all ? true : "legendonly",
+        return {type: "scatter", mode: "lines", line: {shape: "hvh", color: palette(i), dash, width: 2}, x: places, y, visible: all ? true : "legendonly",
           name: `${name === "*" ? t("other languages") : escapeText(name)}, ${t(what)} (${number(all)})`, customdata: x.map((c) => edgesOf(c, 4).map(short).join(" – ")),
           hovertemplate: "%{customdata}: %{y:.1f} %<extra>%{fullData.name}</extra>"};
       }));
-      const lines = tests.map((b) => line(placeOf(b.value, 4), `${b.rule} ${b.side === "min" ? "≥" : "≤"} ${short(b.value)}`, isDrop(b.rule) ? "lost" : "grey"));
+      const lines = tests.map((b) => line(placeOf(b.value, 4, isInteger), `${b.rule} ${b.side === "min" ? "≥" : "≤"} ${short(b.value)}`, isDrop(b.rule) ? "lost" : "grey"));
       lines.forEach((l, i) => { l.note.y = 1 - 0.07 * (i % 8); });
-      const places = lines.map((l) => l.shape.x0);
-      return {data: traces, layout: {height: 380, xaxis: {...binAxis([...codes, ...places.map(Math.round)], 4, columnIsInteger(column)), title: {text: column}},
+      const marks = tests.map((b) => joinedBin(binOf(b.value), 4)).filter((code) => Number.isInteger(binPlace(code, 4, isInteger)));
+      return {data: traces, layout: {height: 380, xaxis: {...binAxis([...x, ...marks], 4, isInteger), title: {text: column}},
         yaxis: {title: {text: t("% of documents")}, rangemode: "tozero"}, shapes: lines.map((l) => l.shape), annotations: lines.map((l) => l.note)}};
     }, [column, ...names.flatMap((name) => [`${name}, ${t("kept")}`, `${name}, ${t("dropped")}`])],
     () => x.map((code) => [edgesOf(code, 4).map(short).join(" – "), ...names.flatMap((name) => ["kept", "dropped"].map((what) => groups[name][what][groups[name].bins.indexOf(code)] || 0))])));
@@ -300,7 +289,7 @@ function scorers(b) {
 
 function lines(label, groups, cuts, axis) { // language -> bins of the profile -> [kept, dropped, ...]
   const names = sorted(groups, (g) => sum(Object.values(g).map((s) => s[0] + s[1]))).map(([name]) => name).slice(0, 4);
-  const join = (code) => Math.sign(code) * (Math.floor((Math.abs(code) - 1) / 4) + 1), codes = names.flatMap((n) => Object.keys(groups[n]).map((c) => join(Number(c))));
+  const join = (code) => joinedBin(code, 4), codes = names.flatMap((n) => Object.keys(groups[n]).map((c) => join(Number(c))));
   if (!codes.length) return null;
   const x = [];
   for (let code = Math.min(...codes); code <= Math.max(...codes); code++) x.push(code);
@@ -435,12 +424,8 @@ function makingSections() {
 function render() {
   sections.length = 0;
   anchored = new Set();
-  $("title").textContent = N.name;
-  $("facts").textContent = t("bicorpus {version}, corpus {corpus}", {version: N.version, corpus: N.corpus}) + (TIMES ? " · " + TIMES.date : "");
   firstScreen(); funnelSection(); rulesSection(); signalsSection(); qualitySections(); scoreSections(); copiesSections(); contentSections(); mixSections(); heldSections(); makingSections();
-  $("main").replaceChildren(...sections.map(([, , element]) => element));
-  $("nav").setAttribute("aria-label", t("Contents"));
-  $("nav").replaceChildren(...sections.map(([id, title]) => make("a", {href: "#" + id}, title)));
+  showSections(N.name, t("bicorpus {version}, corpus {corpus}", {version: N.version, corpus: N.corpus}) + (TIMES ? " · " + TIMES.date : ""));
   go();
 }
 // An address may name a rule or a document inside an element that is still closed.

@@ -3,7 +3,9 @@
 A lease is a small object, `leases/<name>.json`, taken and renewed by compare-and-swap. Its token increases with every
 holder; `commit` does not replace an object written under a higher token, so a holder that was suspended beyond its
 expiry does no harm (fencing: Kleppmann, Designing Data-Intensive Applications, chapter 8). Expiry compares the clocks
-of two machines and assumes that they agree within a small fraction of the ttl; the token depends on no clock.
+of two machines and assumes that they agree within a small fraction of the ttl. A token is one more than the last; only
+where there is no lease object, because it is new or was deleted, is the token the time in microseconds, which is more
+than all tokens of a deleted one, since no two holders follow each other that fast.
 """
 
 from __future__ import annotations
@@ -120,11 +122,11 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     """
     key = f"leases/{name}.json"
     tagged = store.get_with_tag(key)
-    previous: LeaseRecord = check_record(tagged[0], key) if tagged else {"token": 0, "released": True}
-    if is_held(previous):
+    previous = check_record(tagged[0], key) if tagged else None
+    if previous is not None and is_held(previous):
         raise LeaseError(_held(key, previous))
     record: LeaseRecord = {
-        "token": previous["token"] + 1,
+        "token": time.time_ns() // 1000 if previous is None else previous["token"] + 1,
         "owner": f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         "machine": _machine(),
         "started": _started(os.getpid()),
@@ -144,15 +146,15 @@ def is_held(record: LeaseRecord) -> bool:
     return not (record["released"] or record["expires"] < time.time() or _is_dead(record))
 
 
-def holders(store: Store, prefix: str) -> list[str]:
-    """Return who holds leases whose names begin with a prefix: host:pid:random of each."""
-    return [owner for _, owner, held in _leases(store, prefix) if held]
+def held(store: Store, prefix: str = "") -> list[tuple[str, str]]:
+    """Return the leases that are held and whose names begin with a prefix: key and owner, host:pid:random, of each."""
+    return [(key, owner) for key, owner, is_taken in _leases(store, prefix) if is_taken]
 
 
 def delete_given_up(store: Store, prefix: str) -> None:
-    """Delete the leases with a prefix that nobody holds. Their names must never be used again: tokens start anew."""
-    for key, _, held in _leases(store, prefix):
-        if not held:
+    """Delete the leases with a prefix that nobody holds; a holder that was only suspended then finds its own lost."""
+    for key, _, is_taken in _leases(store, prefix):
+        if not is_taken:
             store.delete(key)
 
 

@@ -4,9 +4,9 @@
     python -m scripts.maintenance.store_machine --examples 200 --steps 60 --seed 7
 
 Operations: add a file, change the files of the run file, build, stop a build or an erasure at a write, erase documents
-or single copies, compact the index, delete what can be computed again, two builds at once. After each finished build:
-the ledger has exactly the documents that were given and not erased; of equal and nearly equal documents one is kept;
-nothing is left over. At times the release is compared with that of a new store, and every byte is checked.
+or single copies, compact the index, delete the leases or what can be computed again, two builds at once. After each
+finished build: the ledger has exactly the documents that were given and not erased; of equal and nearly equal documents
+one is kept; nothing is left over. At times the release is compared with that of a new store, and every byte is checked.
 """
 
 from __future__ import annotations
@@ -263,6 +263,11 @@ class StoreMachine(RuleBasedStateMachine):
         """Delete what can be computed again."""
         shutil.rmtree(Path(self.url, folder), ignore_errors=True)
         self.built = None
+
+    @rule()
+    def delete_leases(self) -> None:
+        """Delete the leases of a store that nobody uses, as the message about a damaged one advises."""
+        shutil.rmtree(Path(self.url, "leases"), ignore_errors=True)
 
     @rule()
     def two_builds(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.helpers.build import cli, start
+from tests.helpers.pages import page_data
 from tests.helpers.torch_models import torch_or_skip
 
 torch_or_skip()
@@ -52,8 +53,9 @@ def test_it_goes_on_and_says_what_it_found(folder: Path) -> None:
     results = json.loads((folder / "runs" / "results.json").read_text())
     assert len(results["runs"]) == 6 and not list(folder.glob("runs/runs/*.pt"))
     assert {one["measure"] for one in results["differences"]} == {"en bits per byte", "order right"}
-    page = (folder / "runs" / "report.html").read_text()
-    assert page.count('class="chart"') == 2 and "planted beside plain" in page
+    page = page_data(folder / "runs" / "report.html")
+    assert [len(one["rows"]) for one in page["intervals"]] == [1, 1] and len(page["curves"]) == 1
+    assert page["texts"]["en"]["title"] == "planted beside plain"
     with (folder / "runs" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == ["plain", "planted"] and "order wrong" in rows[0]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.ablation.page import write_pages
 from pipeline.browse.frame import Frame
 from pipeline.browse.search import search
 from pipeline.browse.server import ANSWERS, MAX_BODY, Explorer
@@ -26,7 +27,8 @@ from pipeline.cli.finished import finished_build
 from pipeline.config.load import load_run
 from pipeline.errors import UsageError
 from pipeline.storage.store import open_store
-from tests.helpers.build import build, ledger, tiny, write_run
+from tests.helpers.ablation import ablation_results
+from tests.helpers.build import build, cli, ledger, tiny, write_run
 from tests.helpers.hostile_texts import HOSTILE
 from tests.helpers.pages import page_data
 
@@ -399,4 +401,62 @@ def test_the_report_in_a_browser(browser: Any, built: Path) -> None:
     )
     until(browser, "document.documentElement.scrollWidth <= 390")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    run("document.querySelector('#signals .chart').scrollIntoView()")
+    until(browser, "document.querySelector('#signals .js-plotly-plot .main-svg').clientHeight === 380")
+    places = "binsBetween([0, binOf(8)], 1, true).map((code) => binPlace(code, 1, true))"
+    assert run(f"return {places}") == list(range(50)) and run("return binOf(8) - binOf(1) + 2") == 50
+    assert 0.5 < run("return placeOf(1, 1, true)") <= 1.5 and run("return placeOf(0.5, 4, true)") == 0.5
     assert run("return window.hacked") is None and severe(browser) == []
+
+
+def check_page(browser: Any, url: str, section: str) -> None:
+    """A page of charts in both languages and themes and at 390 pixels: all its charts are drawn, without an error."""
+    run = browser.execute_script
+    browser.get(url)
+    run("localStorage.clear()")
+    browser.get(url)
+    drawn = "[...document.querySelectorAll('.chart')].every((c) => c.matches('.js-plotly-plot'))"
+    for language in ("English", "中文"):
+        assert until(browser, f"document.querySelector('#{section} h2')")
+        run("for (const c of document.querySelectorAll('.chart')) c.scrollIntoView()")
+        for chart in run("return [...document.querySelectorAll('.chart')]"):
+            run("arguments[0].scrollIntoView()", chart)
+            until(browser, "arguments[0].matches('.js-plotly-plot')", chart)
+        assert run(f"return {drawn} && document.querySelectorAll('.chart').length > 1"), language
+        run("document.getElementById('theme').click()")
+        run("document.getElementById('language').click()")
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True},
+    )
+    until(browser, "document.documentElement.scrollWidth <= 390")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert severe(browser) == []
+
+
+def test_the_comparison_in_a_browser(browser: Any, built: Path, tmp_path: Path) -> None:
+    """Drift is drawn for every column that both releases measured, by language."""
+    page = yaml.safe_load((built / "run.yaml").read_text("utf-8"))
+    page["select"][0]["size.n_chars"]["min"] = 230
+    page["release"]["name"] = "strict"
+    build(write_run(built, page, "strict.yaml"), built / "store")
+    releases = built / "store/releases"
+    cli("diff", releases / "v1", releases / "strict", "--to", tmp_path / "diff.html").ok()
+    check_page(browser, (tmp_path / "diff.html").as_uri(), "drift")
+    run = browser.execute_script
+    run(
+        "const s = document.getElementById('column'); s.value = 'size.n_chars'; s.dispatchEvent(new Event('change'));"
+        "const g = document.getElementById('group'); g.value = 'all'; g.dispatchEvent(new Event('change'))"
+    )
+    rows = page_data(tmp_path / "diff.html")["comparison"]["drift"]
+    (row,) = [row for row in rows if (row["column"], row["language"]) == ("size.n_chars", "all")]
+    assert row["psi"] > 0.25
+    assert f"KS {row['ks']:.3f}" in run("return document.querySelector('#drift output').textContent")
+    until(browser, "document.querySelectorAll('#drift .js-plotly-plot').length >= 4")
+    assert severe(browser) == []
+
+
+def test_the_page_of_an_ablation_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    """It has the head of the report: languages, themes, contents."""
+    write_pages(ablation_results(), str(tmp_path))
+    check_page(browser, (tmp_path / "report.html").as_uri(), "intervals")

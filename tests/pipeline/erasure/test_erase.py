@@ -18,6 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from pipeline.dataset.tombstones import Tombstones
+from pipeline.release.run import Releasing
+from pipeline.storage.lease import hold
+from pipeline.storage.store import open_store
+from stages import tombstones
 from tests.helpers.build import build, cli, digests, ledger, to_line, write_run
 from tests.helpers.paths import SAMPLE
 
@@ -223,3 +228,70 @@ def test_hosts_urls_and_single_copies(erased: Erased, tmp_path: Path) -> None:
     unknown = cli("erase", erased.run, "--store", store, "--doc-id", "nobody", "--quiet")
     assert unknown.code == 2 and "nobody" in unknown.err
     assert cli("erase", erased.run, "--store", store).code == 2
+
+
+def test_who_excludes_an_erasure(erased: Erased, tmp_path: Path) -> None:
+    """A held index refuses `erase`; during an erasure the index is not changed, and a run that does not wait ends."""
+    store_path = Path(shutil.copytree(erased.before, tmp_path / "store"))
+    store, options = open_store(store_path), ("--store", store_path, "--quiet")
+    doc_id = erased.keeper["doc_id"]
+    with hold(store, "index-candidates-1"):
+        ended = cli("erase", erased.run, *options, "--doc-id", doc_id, "--workers", 1)
+        assert ended.code == 75 and "index-candidates-1" in ended.err
+    with hold(store, "erase"):
+        for command in (
+            ("index", "compact", erased.run, *options),
+            ("index", "erase", erased.run, *options[:2], "--doc-id", doc_id),
+            ("run", erased.run, *options, "--engine", "local", "--no-wait"),
+        ):  # fmt: skip
+            ended = cli(*command)
+            assert ended.code == 75 and "being erased" in ended.err, (command, ended.err)
+    assert not (store_path / "tombstones").exists() and not list((store_path / "leases").glob("run-*"))
+    assert digests(store_path) == digests(erased.before)
+
+
+def test_a_run_that_was_passed_over_by_an_erasure_writes_nothing(
+    erased: Erased, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is stopped past its lease before it commits, while documents are erased, exits with 75; the next run
+    releases what is left."""
+    store_path = Path(shutil.copytree(erased.before, tmp_path / "store"))
+    page = {**erased.page, "release": {**erased.page["release"], "seed": 7}}
+    path = write_run(erased.run.parent, page, "late.yaml")
+    commit = Releasing.commit
+
+    def stopped(self: Releasing, *arguments: Any) -> None:
+        """As if the process were stopped here for longer than its leases, and an erasure came between."""
+        store = open_store(store_path)
+        for key, _ in list(store.list("leases")):
+            store.put(key, json.dumps(json.loads(store.get(key)) | {"expires": 0}).encode())
+        options = ("--store", store_path, "--doc-id", erased.keeper["doc_id"], "--workers", 1, "--quiet")
+        cli("erase", erased.run, *options).ok()
+        lease = self.session.lease
+        assert lease is not None
+        lease._deadline = 0.0  # what a clock of the process shows when it goes on
+        commit(self, *arguments)
+
+    monkeypatch.setattr(Releasing, "commit", stopped)
+    ended = cli("run", path, "--store", store_path, "--engine", "local", "--workers", 1, "--quiet")
+    assert ended.code == 75 and "lost to another run" in ended.err
+    assert digests(store_path) == digests(erased.before)
+    monkeypatch.setattr(Releasing, "commit", commit)
+    build(path, store_path)
+    assert not {row["doc_id"] for row in ledger(store_path)} & erased.cluster
+
+
+def test_texts_are_read_for_tombstones_of_texts_only(tmp_path: Path) -> None:
+    """Tombstones of values alone are matched without the column of texts; one of a text asks for it."""
+    key = b"0123456789abcdef"
+    values = tombstones.value_tombstones("url", ["example.org/a"], key)
+    documents = pa.table({"url": ["https://example.org/a/", None], "text": ["a text of some words"] * 2})
+    found = Tombstones(values, key)
+    assert found.columns() == ["url"] and found.erased(documents.select(["url"])).tolist() == [True, False]
+    quarantined = pa.table({"raw": [b"a text of some words"]})
+    assert found.hidden(quarantined) is quarantined
+    both = Tombstones(
+        pa.concat_tables([values, tombstones.tombstones_of(["a text of some words"], key)]), key
+    )
+    assert both.columns() == ["url", "text"] and both.erased(documents).all()
+    assert both.hidden(quarantined)["raw"].null_count == 1

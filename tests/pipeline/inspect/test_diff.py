@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.inspect.diff import compare_releases, diff_lines
+from pipeline.inspect.drift import ks
+from pipeline.report.html_page import plotly_script
 from pipeline.storage.store import open_store
-from tests.helpers.build import build, tiny, write_run
+from tests.helpers.build import build, cli, tiny, write_run
+from tests.helpers.pages import page_data
 
 
 def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:
@@ -33,6 +40,19 @@ def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:
     assert found["texts"] == 1
     assert found["languages"] == {"und": [6, 7 - n_short]}
     assert any("kept -> short" in line for line in diff_lines(found))
+    command = ("diff", *(release.url for release in releases), "--to", tmp_path / "diff.html")
+    assert "would write" in cli(*command, "--dry-run").ok().out and not (tmp_path / "diff.html").exists()
+    ended = cli(*command, "--json").ok()
+    assert ended.json == json.loads(json.dumps(found))
+    data = page_data(tmp_path / "diff.html")
+    assert data["comparison"] == ended.json and data["names"] == ["v1", "v2"]
+    assert found["drift"] and {row["column"] for row in found["drift"]} == data["histograms"].keys()
+    for row in found["drift"]:
+        counts = data["histograms"][row["column"]][row["language"]]
+        assert (sum(counts["old"]), sum(counts["new"])) == (row["old"], row["new"])
+        assert round(ks(np.array(counts["old"]), np.array(counts["new"])), 4) == row["ks"]
+    text = (tmp_path / "diff.html").read_text("utf-8").replace(plotly_script(), "")
+    assert not re.search(r"<(link|img|iframe)|@import|url\(|<script[^>]*src|https?://", text)
 
 
 def test_a_release_equals_itself(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.inspect.drift import input_changes, ks, psi, recipe_changes
+from pipeline.inspect.drift import chance, has_drifted, input_changes, ks, psi, recipe_changes
 
 counts = st.lists(st.integers(0, 50), min_size=5, max_size=5).filter(lambda row: sum(row) > 0).map(np.array)
 
@@ -28,6 +28,23 @@ def test_distances(old: np.ndarray, new: np.ndarray) -> None:
     """Both are zero for the same shares, never negative, and the second is at most 1 and symmetric."""
     assert psi(old, 3 * old) == pytest.approx(0) == ks(old, 2 * old)
     assert psi(old, new) >= 0 and 0 <= ks(old, new) <= 1 and ks(new, old) == pytest.approx(ks(old, new))
+
+
+@pytest.mark.parametrize("n", [30, 3000])
+def test_chance_is_seldom_exceeded_without_drift(n: int) -> None:
+    """Samples of one distribution stay below it but for some in a thousand, few documents as well as many; a drift of
+    many documents does not."""
+    draw = np.random.default_rng(7)
+    shares = np.full(20, 0.05)
+    pairs = [(draw.multinomial(n, shares), draw.multinomial(n, shares)) for _ in range(1000)]
+    exceeded = sum(psi(*pair) > chance(*pair) for pair in pairs)
+    assert exceeded <= (
+        8 if n > 1000 else 80
+    )  # of few documents bins are empty, and the approximation is rough
+    moved = draw.multinomial(3000, np.r_[np.full(10, 0.02), np.full(10, 0.08)])
+    old = draw.multinomial(3000, shares)
+    assert has_drifted({"psi": psi(old, moved), "chance": chance(old, moved)})
+    assert not has_drifted({"psi": 0.3, "chance": 0.4}) and not has_drifted({"psi": 0.05, "chance": 0.01})
 
 
 def test_what_changed_of_a_step() -> None:

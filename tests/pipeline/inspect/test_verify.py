@@ -78,6 +78,18 @@ def test_flipped_byte(store: Path) -> None:
     assert "licenses.csv has SHA-256" in faults(store)["files have their checksums"][0]
 
 
+@pytest.mark.parametrize("name", ["licenses.csv", "lineage.json", "data/"])
+def test_flipped_byte_of_the_checksums(store: Path, name: str) -> None:
+    """A checksum that was changed itself is named, and not only the file, which is as it was written."""
+    path = store / "releases/v1/checksums.sha256"
+    lines = path.read_text().splitlines(keepends=True)
+    (i, *_) = [i for i, line in enumerate(lines) if f"  {name}" in line]
+    lines[i] = ("0" if lines[i][5] == "1" else "1").join((lines[i][:5], lines[i][6:]))
+    path.write_text("".join(lines))
+    (found,) = faults(store)["files are those of the lineage"]
+    assert found.startswith(f"checksums.sha256: {name}") and "another checksum" in found
+
+
 def test_stray_and_missing_files(store: Path) -> None:
     """A file that is not listed and one that is gone are both named."""
     (store / "releases/v1/extra.txt").write_text("x")

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.ablation.page import page_script
 from pipeline.dataset.release_schema import DUPLICATE, NO_LANGUAGE
 from pipeline.dataset.shard import Shard
+from pipeline.inspect.diff_page import diff_script
 from pipeline.release.kept import length_counts, merge_lengths
-from pipeline.report.html_page import plotly_script, read_asset, script_hash, script_messages, translations
-from pipeline.report.page import lengths_of, page
+from pipeline.report.html_page import plotly_script, script_hash, script_messages, translations
+from pipeline.report.page import lengths_of, page, report_script
 from pipeline.report.profile import (
     LEAST,
     MAX_GROUPS,
@@ -77,11 +80,12 @@ def test_names_from_a_run_file_are_text_and_not_markup() -> None:
     assert list(page_data(text)["numbers"]["quarantined"]) == ["</script><i>{{data}}"]
 
 
-def test_every_message_of_the_scripts_has_a_translation() -> None:
-    """What the script of the page shows is in the catalogue, with the same fields."""
-    messages = script_messages(read_asset("base.js") + read_asset("report.js"))
+@pytest.mark.parametrize(("script", "n_least"), [(report_script, 150), (diff_script, 60), (page_script, 12)])
+def test_every_message_of_the_scripts_has_a_translation(script: Callable[[], str], n_least: int) -> None:
+    """What the scripts of pages show is in the catalogue, with the same fields."""
+    messages = script_messages(script())
     known = translations(messages)
-    assert len(messages) > 150 and [text for text in messages if text not in known] == []
+    assert len(messages) > n_least and [text for text in messages if text not in known] == []
     fields = re.compile(r"\{(\w+)")
     assert [text for text, zh in known.items() if set(fields.findall(text)) != set(fields.findall(zh))] == []
 
