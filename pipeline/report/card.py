@@ -137,6 +137,8 @@ def audit_section(report: ReleaseNumbers) -> list[str]:
     source = "this release" if audit.current else "an earlier release of this name, with other decisions"
     lines = ["## Audit", "", f"{audit.read:,} documents of {source} were read by {audit.readers:,} people. Rates are "
              "weighted by strata; intervals are Wilson's of 95 %.", ""]  # fmt: skip
+    if audit.unrepresented:
+        lines[-1:] = [f"No verdict represents {sum(audit.unrepresented.values()):,} further documents.", ""]
     return lines + markdown(["documents", "that", "represent", "read", "found", "rate", "95 %"], rows)
 
 
