@@ -56,7 +56,7 @@ class Opened:
         return SYNTHETIC if machine * 2 > row.kept else None
 
     def rules_on(self, *words: str) -> dict[str, int]:
-        """Rules that read a column with one of these words, those of presets too, and the documents that they dropped."""
+        """Rules that read a column with one of these words, those of presets too, and the documents they dropped."""
         dropped: dict[str, int] = {}
         for row in self.numbers.funnel.values():
             for outcome, n in row.items():
