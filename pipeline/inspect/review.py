@@ -37,8 +37,8 @@ class BenchmarkRow(NamedTuple):
 
 class Hit(NamedTuple):
     """A question in a document. keep: whether the document is kept; text: its text from start to end. weighted:
-    coverage with rare units counted more; role: with its choices (`item`) or alone (`question`); answer: whether the answer
-    follows; passage: share of the item's passage near it; None where unknown."""
+    coverage with rare units counted more; role: with its choices (`item`) or alone (`question`); answer: whether the
+    answer follows; passage: share of the item's passage near it; None where unknown."""
 
     benchmark: str
     item: str
