@@ -7,6 +7,7 @@ the question is their source, not a copy of the item.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +71,16 @@ def question_end(item: str) -> int | None:
     return end if item[:end].strip() else None
 
 
+def list_choices(item: str, end: int) -> list[str]:
+    """Return the choices of an item without their letters. Args: end, the length of its question."""
+    marks = [match for match in MARKER.finditer(item) if match.start() >= end - 1]
+    if len(marks) < 2:
+        lines = [line.strip(" -*•·\t") for line in item[end:].split("\n") if not HEADING.match(line)]
+        return [line for line in lines if line]
+    ends = [match.start() for match in marks[1:]] + [len(item)]
+    return [item[match.end() : stop].strip() for match, stop in zip(marks, ends, strict=True)]
+
+
 def letters(item: str) -> list[int]:
     """Return the places of the letters that may mark choices."""
     return [match.start(1) for match in MARKER.finditer(item)]
@@ -102,21 +113,19 @@ class Question(NamedTuple):
     asking: np.ndarray
 
 
-def list_questions(items: pa.Table, first: np.ndarray, is_question: np.ndarray) -> list[Question | None]:
-    """Return the question of each distinct text, None for an item without choices.
+def list_questions(texts: Sequence[str], ends: Sequence[int | None]) -> list[Question | None]:
+    """Return the question of each text, None for one without choices.
 
-    Args: items, of `list_texts`; first, is_question, (n_texts,), the first row of each text, and whether it is itself a
-    question.
+    Args: texts, of items with choices, or of their questions alone; ends, length of the question of each, None without
+    choices.
     """
-    if not len(first):
+    if not len(texts):
         return []
-    texts = items["question"].take(pa.array(first))
-    codes, starts, classes = view(texts)
+    codes, starts, classes = view(pa.array(texts, pa.large_string()))
     units, begins, unit_starts = find_units(codes, starts, classes, load_tables().fold)
     words = _asking_words()
     questions: list[Question | None] = []
-    for i, text in enumerate(texts.to_pylist()):
-        end = len(text or "") if is_question[i] else question_end(text or "")
+    for i, (text, end) in enumerate(zip(texts, ends, strict=True)):
         if end is None:
             questions.append(None)
             continue

@@ -54,7 +54,7 @@ def draw(
     import pyarrow.parquet as pq
 
     from pipeline.cli.finished import finished_build
-    from pipeline.labelling.audit import described, draw_audit
+    from pipeline.labelling.audit import described, draw_audit, left_out
     from pipeline.labelling.rubric import AUDIT, read_rubric
     from pipeline.labelling.sheet import documents_of, sheet_csv, sheet_html
 
@@ -71,10 +71,15 @@ def draw(
     table = described(drawn, finished.run.release.name, releasing.decisions_recipe)
     pq.write_table(table, path.with_suffix(".drawn.parquet"))
     n_kept = drawn["outcome"].to_pylist().count("kept")
+    missing = left_out(drawn)
     if as_json:
-        click.echo(json.dumps({"documents": drawn.num_rows, "kept": n_kept, "to": target}))
+        facts = {"documents": drawn.num_rows, "kept": n_kept, "to": target, "unrepresented": missing}
+        click.echo(json.dumps(facts, ensure_ascii=False))
         return
     say(f"{target}: {drawn.num_rows:,} documents, {n_kept:,} of them kept ones")
+    if missing:
+        n_missing = sum(missing.values())
+        say(f"{n_missing:,} documents are of strata of which none was drawn; raise --documents to audit them")
     say(
         f"open it in a browser, or fill {path.with_suffix('.csv')}; then: "
         f"bicorpus audit score {path.with_suffix('.drawn.parquet')} ANSWERS.csv --store STORE"
@@ -108,6 +113,11 @@ def score(drawn_path: str, files: tuple[str, ...], store_url: str | None, as_jso
         click.echo(json.dumps(msgspec.to_builtins(numbers), ensure_ascii=False))
         return
     say(f"{numbers.read:,} of {numbers.drawn:,} documents were read by {numbers.readers:,} readers")
+    if numbers.unrepresented:
+        n_missing = sum(numbers.unrepresented.values())
+        say(
+            f"no verdict represents {n_missing:,} documents of the build: none of their strata was drawn or read"
+        )
     for line in rate_lines(numbers):
         click.echo(line)
     if store_url:

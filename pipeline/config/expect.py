@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config.quantities import parse_bytes, parse_choice, parse_mapping, parse_text, parse_whole
+from pipeline.config.quantities import parse_choice, parse_mapping, parse_quantity, parse_text, parse_whole
 from pipeline.errors import ConfigError
 from pipeline.names import brief, check_keys, nearest
 
@@ -141,7 +141,7 @@ def parse_number(value: Any, where: str) -> float:  # Any: YAML
     Raises: ConfigError for anything else.
     """
     if isinstance(value, str):
-        return float(parse_bytes(value, where))
+        return parse_quantity(value, where)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigError(f"{where} is {brief(value)}; expected a number")
     return float(value)

@@ -17,16 +17,24 @@ UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib"
 
 
 def parse_bytes(value: int | str, where: str) -> int:
-    """Parse `64MiB`, `256MB`, `1.5B` or a plain number.
+    """Parse `64MiB`, `256MB`, `1.5B` or a plain number, and round down to a whole one.
 
     Raises: ConfigError for anything else.
     """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
+    return int(parse_quantity(value, where))
+
+
+def parse_quantity(value: float | str, where: str) -> float:
+    """Parse a number from 0 with an optional unit: `500GB`, `1.5B`, `5e12`, 0.05.
+
+    Raises: ConfigError for anything else.
+    """
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
     if isinstance(value, bool) or not match or match[2] not in UNITS:
         raise ConfigError(
             f"{where}: found {brief(value)}; expected a number with an optional unit, such as 64MiB"
         )
-    return int(float(match[1]) * UNITS[match[2]])
+    return float(match[1]) * UNITS[match[2]]
 
 
 def parse_whole(value: Any, where: str) -> int:

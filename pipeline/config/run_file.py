@@ -62,11 +62,15 @@ class Source:
             )
 
 
+RECORDS, REASONS = "records", "reasons"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ingest:
     """How records become shards. Bytes are of UTF-8 text, except pack_bytes: size of a file on disk.
 
-    max_broken_records: so many quarantined records in a row end the reading of a file.
+    max_broken_records: so many quarantined records in a row end the reading of a file. quarantine: what is kept of a
+    quarantined record: its beginning and a detail of what is wrong (`records`), or the reason alone (`reasons`).
     """
 
     shard_bytes: int = 256 * MiB
@@ -74,6 +78,7 @@ class Ingest:
     max_doc_bytes: int = 16 * MiB
     max_quarantined_share: float = 0.05
     max_broken_records: int = 250_000
+    quarantine: str = RECORDS
 
     def __post_init__(self) -> None:
         for name in ("shard_bytes", "max_doc_bytes"):
@@ -81,6 +86,8 @@ class Ingest:
                 raise ConfigError(f"ingest.{name} is {getattr(self, name)}; expected at least 1 byte")
         if self.max_broken_records < 1:
             raise ConfigError(f"ingest.max_broken_records is {self.max_broken_records}; expected at least 1")
+        if self.quarantine not in (RECORDS, REASONS):
+            raise ConfigError(f"ingest.quarantine is {self.quarantine!r}; expected {RECORDS} or {REASONS}")
         if not 0 <= self.max_quarantined_share <= 1:
             raise ConfigError(
                 f"ingest.max_quarantined_share is {self.max_quarantined_share}; expected 0 to 1"
@@ -385,6 +392,7 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
         source.name, source.reader.name, source.reader.version, source.reader_config, dict(source.columns),
         source.license, source.provenance, source.snapshot, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
         ingest.max_broken_records,
+        *([ingest.quarantine] if ingest.quarantine != RECORDS else []),
     ]  # fmt: skip
     return digest(shape)
 

@@ -14,6 +14,7 @@ import yaml
 from pipeline.errors import UsageError
 from pipeline.inspect.release_files import read_checksums
 from pipeline.report.release_numbers import ReleaseNumbers, read_numbers
+from pipeline.rules.presets import expand_presets
 from pipeline.storage.store import Store
 
 HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
@@ -55,13 +56,13 @@ class Opened:
         return SYNTHETIC if machine * 2 > row.kept else None
 
     def rules_on(self, *words: str) -> dict[str, int]:
-        """Rules of the run file that read a column with one of these words, and the documents that they dropped."""
+        """Rules that read a column with one of these words, those of presets too, and the documents they dropped."""
         dropped: dict[str, int] = {}
         for row in self.numbers.funnel.values():
             for outcome, n in row.items():
                 dropped[outcome] = dropped.get(outcome, 0) + n
         named = {}
-        for rule in self.run.get("select") or ():
+        for rule in expand_presets(self.run.get("select") or [], "run.yaml: select"):
             if not isinstance(rule, dict):
                 continue
             columns = [key for test in (rule, rule.get("where") or {}) for key in test if "." in key]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipeline.annotate.addresses import imported_ref
-from pipeline.config.run_file import Ingest, Source, ingest_recipe
+from pipeline.config.run_file import REASONS, Ingest, Source, ingest_recipe
 from pipeline.dataset.partitions import partitions_of
 from pipeline.dataset.shard import Shard, parquet_writer
 from pipeline.dataset.sidecars import write_sidecar
@@ -330,6 +330,15 @@ def text_bytes(documents: pa.Table) -> int:
     return int(documents["text_bytes"].to_numpy().sum(dtype=np.int64))
 
 
+def without_content(quarantined: pa.Table) -> pa.Table:
+    """Return quarantined rows without bytes and details, which may contain or quote personal data."""
+    for name in ("detail", "raw"):
+        place = quarantined.schema.get_field_index(name)
+        empty = pa.nulls(quarantined.num_rows, quarantined.schema.field(name).type)
+        quarantined = quarantined.set_column(place, quarantined.schema.field(name), empty)
+    return quarantined
+
+
 class _Waiting:
     """Tables of small files, and their scores, that are written together."""
 
@@ -386,6 +395,8 @@ class _ShardWriter:
             self.report.quarantined.update(quarantined["reason"].to_pylist())
             if self.tombstones is not None:
                 quarantined = self.tombstones.hidden(quarantined)
+            if self.task.ingest.quarantine == REASONS:
+                quarantined = without_content(quarantined)
             if self.waiting_quarantine.is_full_with(quarantined):
                 self.flush_quarantine()
             self.waiting_quarantine.append(quarantined, {})

@@ -75,9 +75,8 @@ def quarantine_note(finished: Finished, source: str, group: str, path: str, row:
         with finished.store.open(key) as stream:
             for entry in pq.read_table(stream).to_pylist():
                 if entry["input"] == path and entry["input_row"] == row:
-                    return message(
-                        f"{path}:{row} is in quarantine: {entry['reason']} ({entry['detail']}); see {key}"
-                    )
+                    detail = f" ({entry['detail']})" if entry["detail"] is not None else ""
+                    return message(f"{path}:{row} is in quarantine: {entry['reason']}{detail}; see {key}")
     return message(f"{path} has no record {row}; records count from 0")
 
 

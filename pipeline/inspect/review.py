@@ -19,6 +19,8 @@ from pipeline.names import nearest
 from pipeline.spans import apply_spans
 
 FIELDS = ("benchmark", "item", "start", "end", "coverage")
+EVIDENCE = {"weighted": pa.float32(), "role": pa.string(), "answer": pa.bool_(), "passage": pa.float32()}
+"""Further fields of a hit, null where a build has none."""
 
 
 class BenchmarkRow(NamedTuple):
@@ -34,7 +36,9 @@ class BenchmarkRow(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A question in a document. keep: whether the document is kept; passage: the text from start to end."""
+    """A question in a document. keep: whether the document is kept; text: its text from start to end. weighted:
+    coverage with rare units counted more; role: with its choices (`item`) or alone (`question`); answer: whether the
+    answer follows; passage: share of the item's passage near it; None where unknown."""
 
     benchmark: str
     item: str
@@ -43,7 +47,11 @@ class Hit(NamedTuple):
     keep: bool
     start: int
     end: int
-    passage: str
+    weighted: float | None
+    role: str | None
+    answer: bool | None
+    passage: float | None
+    text: str
 
 
 SURE = 0.8
@@ -65,7 +73,7 @@ def hit_columns(finished: Finished) -> list[str]:
 
 
 def find_hits(finished: Finished) -> pa.Table:
-    """All hits: FIELDS, doc_id, keep, shard (number) and row."""
+    """All hits: FIELDS, EVIDENCE, doc_id, keep, shard (number) and row."""
     tables = []
     for number, decision in enumerate(finished.decisions()):
         names = hit_columns(finished)
@@ -74,10 +82,15 @@ def find_hits(finished: Finished) -> pa.Table:
             lists = judged.columns[name].combine_chunks()
             rows = pc.list_parent_indices(lists)
             hits = pc.list_flatten(lists)
+            present = {field.name for field in hits.type}
+            evidence = {
+                field: hits.field(field) if field in present else pa.nulls(len(hits), dtype)
+                for field, dtype in EVIDENCE.items()
+            }
             tables.append(
                 pa.table(
                     {
-                        **{field: hits.field(field) for field in FIELDS},
+                        **{field: hits.field(field) for field in FIELDS}, **evidence,
                         "doc_id": judged.columns["doc_id"].take(rows), "keep": pa.array(judged.kept.keep).take(rows),
                         "shard": pa.repeat(number, len(hits)), "row": rows.cast(pa.int64()),
                     }
@@ -138,9 +151,10 @@ def with_passages(finished: Finished, hits: pa.Table) -> Iterator[Hit]:
         ]
         passage = apply_spans(texts[place][start:end], inside, finished.run.release.edits.replace)
         named = {
-            name: row[name] for name in ("benchmark", "item", "coverage", "doc_id", "keep", "start", "end")
+            name: row[name]
+            for name in ("benchmark", "item", "coverage", "doc_id", "keep", "start", "end", *EVIDENCE)
         }
-        yield Hit(**named, passage=passage)
+        yield Hit(**named, text=passage)
 
 
 def plain_review(rows: list[BenchmarkRow], hits: list[Hit]) -> dict[str, Any]:  # Any: JSON
@@ -158,5 +172,7 @@ def table_lines(rows: list[BenchmarkRow]) -> list[str]:
 def hit_lines(hit: Hit) -> list[str]:
     """Lines of a hit: what was found where, and the passage."""
     state = "kept" if hit.keep else "dropped"
+    facts = [hit.role or "", "answer follows" if hit.answer else ""]
+    facts.append(f"passage {hit.passage:.2f}" if hit.passage is not None else "")
     head = f"{hit.coverage:.2f}  {hit.benchmark} {hit.item}  {hit.doc_id} [{hit.start}:{hit.end}]  {state}"
-    return [head, f"      {clip(visible(hit.passage), 200)}"]
+    return ["  ".join([head, *filter(None, facts)]), f"      {clip(visible(hit.text), 200)}"]

@@ -34,6 +34,9 @@ KEPT = "kept"
 """Outcome of documents that no rule drops."""
 
 STRATUM = ("source", "language", "outcome", "tier")
+OUTCOMES = "outcomes"
+"""Key of the metadata of drawn documents: outcome -> documents of the build."""
+
 Z95 = 1.959963984540054
 """Quantile of the normal distribution for two-sided intervals of 95 %."""
 
@@ -42,8 +45,8 @@ def draw_audit(finished: Finished, documents: int, kept_share: float, seed: int)
     """Draw documents: doc_id, those of STRATUM, population, drawn and text, shuffled.
 
     population, drawn: documents of the stratum in the build, and in the sheet. Of the kept documents, strata have
-    shares proportional to their size, and at least one; of the dropped ones, rules have equal shares. Raises:
-    UsageError for a build without documents.
+    shares proportional to their size, and at least one if there are enough; of the dropped ones, rules have equal
+    shares. The metadata has the population of each outcome. Raises: UsageError for a build without documents.
     """
     decisions = list(finished.decisions())
     tables = [_facts(finished, decision, i) for i, decision in enumerate(decisions)]
@@ -88,6 +91,9 @@ def _facts(finished: Finished, decision: Decision, number: int) -> pa.Table:
 def choose(table: pa.Table, documents: int, kept_share: float, seed: int) -> pa.Table:
     """Choose documents from the facts of all, and add population and drawn; in the order of a keyed hash.
 
+    The metadata has the population of each outcome: strata that are too many for the number drawn have no document,
+    and what is left of a population tells how many they are.
+
     Args: table, with doc_id and STRATUM.
     """
     keys = pc.binary_join_element_wise(*(table[name] for name in STRATUM), "\x1f")
@@ -110,6 +116,9 @@ def choose(table: pa.Table, documents: int, kept_share: float, seed: int) -> pa.
     drawn = np.array([taken[int(stratum[row])] for row in rows], np.int64)
     chosen = table.take(pa.array(rows))
     chosen = chosen.append_column("population", pa.array(population)).append_column("drawn", pa.array(drawn))
+    names, counts = np.unique(outcomes, return_counts=True)
+    populations = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    chosen = chosen.replace_schema_metadata({OUTCOMES: json.dumps(populations)})
     return chosen.take(pa.array(np.argsort(keyed_hash(chosen["doc_id"], seed + 1), kind="stable")))
 
 
@@ -213,6 +222,28 @@ def rates(verdicts: Sequence[Verdict]) -> list[AuditRate]:
     return found + [rate_of("rule", r, "good", [v for v in dropped if v.outcome == r]) for r in rules]
 
 
+def left_out(drawn: pa.Table) -> dict[str, int]:
+    """Documents of strata of which none was drawn, by outcome; empty if every stratum has one."""
+    populations = json.loads((drawn.schema.metadata or {}).get(OUTCOMES.encode(), b"{}"))
+    represented: dict[str, int] = dict.fromkeys(populations, 0)
+    strata = drawn.select([*STRATUM, "population"]).group_by([*STRATUM, "population"]).aggregate([])
+    for row in strata.to_pylist():
+        represented[row["outcome"]] = represented.get(row["outcome"], 0) + row["population"]
+    missing = {outcome: n - represented[outcome] for outcome, n in populations.items()}
+    return {outcome: n for outcome, n in missing.items() if n > 0}
+
+
+def without_verdict(drawn: pa.Table, verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Documents that no verdict represents, by outcome: of strata of which none was drawn, or none was read."""
+    missing = left_out(drawn)
+    read = {tuple(getattr(v, name) for name in STRATUM) for v in verdicts}
+    strata = drawn.select([*STRATUM, "population"]).group_by([*STRATUM, "population"]).aggregate([])
+    for row in strata.to_pylist():
+        if tuple(row[name] for name in STRATUM) not in read:
+            missing[row["outcome"]] = missing.get(row["outcome"], 0) + row["population"]
+    return dict(sorted(missing.items()))
+
+
 def audit_numbers(drawn: pa.Table, read: Read) -> AuditNumbers:
     """The numbers of an audit: its rates, readers and documents."""
     facts: Mapping[bytes, bytes] = drawn.schema.metadata or {}
@@ -221,13 +252,15 @@ def audit_numbers(drawn: pa.Table, read: Read) -> AuditNumbers:
     return AuditNumbers(
         release=settings.get("release", ""), recipe=settings.get("recipe", ""), drawn=drawn.num_rows,
         read=len(verdicts), readers=len(read.answers), rates=rates(verdicts),
+        unrepresented=without_verdict(drawn, verdicts),
     )  # fmt: skip
 
 
 def described(drawn: pa.Table, release: str, recipe: str) -> pa.Table:
     """The drawn table without texts, with the release and the recipe of its decisions in its metadata."""
     facts = json.dumps({"release": release, "recipe": recipe})
-    return drawn.drop_columns(["text"]).replace_schema_metadata({"audit": facts})
+    metadata = {**(drawn.schema.metadata or {}), b"audit": facts}
+    return drawn.drop_columns(["text"]).replace_schema_metadata(metadata)
 
 
 def store_audit(store: Store, numbers: AuditNumbers) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 import yaml
 
+from pipeline.config.quantities import parse_quantity
 from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError, UsageError
 from pipeline.names import nearest
@@ -96,12 +97,16 @@ def _limit(where: str, name: str) -> str:
 
 
 def _number(where: str, value: object) -> float:
+    """A number from 0 with an optional unit, as the run file has them.
+
+    Raises: UsageError for anything else.
+    """
     try:
-        number = float(str(value)) if not isinstance(value, bool) else math.nan
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise UsageError(f"{where}: {value!r} is no number from 0")
+        number = parse_quantity(value, where) if isinstance(value, (int, float, str)) else math.inf
+    except ConfigError:
+        number = math.inf
+    if number == math.inf:
+        raise UsageError(f"{where}: {value!r} is no number from 0, such as 100, 1.5 or 500GB")
     return number
 
 

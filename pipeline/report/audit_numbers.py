@@ -26,7 +26,8 @@ class AuditRate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit of a release; recipe: of the decisions that it was drawn from."""
+    """An audit of a release; recipe: of the decisions that it was drawn from. unrepresented: outcome (`kept`, or the
+    rule that dropped) -> documents of strata without a verdict, of which the rates tell nothing."""
 
     release: str
     recipe: str
@@ -35,6 +36,7 @@ class AuditNumbers(msgspec.Struct, frozen=True, kw_only=True):
     readers: int
     rates: list[AuditRate]
     current: bool = True
+    unrepresented: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def audit_key(release: str) -> str:

@@ -33,6 +33,9 @@ HARM = ("toxicity",)
 BENCHMARKS = ("decontaminate",)
 """Names of the steps that detect personal data, harmful text and benchmark questions."""
 
+BENCHMARK_HITS = ("decontaminate.hits", "paraphrases.hits")
+"""Columns of benchmark questions found in documents; of the latter, by meaning."""
+
 
 def card(
     report: ReleaseNumbers,
@@ -47,6 +50,7 @@ def card(
     sections = [
         [f"# {escaped(report.name)}", "", *introduction(report)], funnel_section(report), language_section(report),
         script_section(report), source_section(report), expectation_section(report), audit_section(report),
+        benchmark_section(report),
         license_section(report), rights_section(report), quality_section(report), copies_section(report),
         domain_section(report), *map(mix_section, mixes(report)), making_section(report), limits_section(report),
         file_section(files), column_section(schemas, meanings), loading_section(report, schemas), checking_section(),
@@ -158,7 +162,26 @@ def audit_section(report: ReleaseNumbers) -> list[str]:
         "intervals are Wilson's of 95 %."
     )
     lines = ["## " + t("Audit"), "", sentence, ""]
+    if audit.unrepresented:
+        n_documents = sum(audit.unrepresented.values())
+        lines[-1:] = [t(f"No verdict represents {n_documents:,} further documents."), ""]
     return lines + markdown(labels("documents", "that", "represent", "read", "found", "rate", "95 %"), rows)
+
+
+def benchmark_section(report: ReleaseNumbers) -> list[str]:
+    """Return the section on benchmark questions that were found; empty if none was, or none was looked for."""
+    rows = [
+        [name, documents, kept, hits]
+        for column in BENCHMARK_HITS
+        for name, (documents, kept, hits) in sorted(report.spans.get(column, {}).items())
+    ]
+    if not rows:
+        return []
+    sentence = t(
+        "Documents in which a question of a benchmark occurs, how many of them are kept, and the number of occurrences."
+    )
+    heads = labels("benchmark", "documents", "kept", "hits")
+    return ["## " + t("Benchmark questions"), "", sentence, "", *markdown(heads, rows)]
 
 
 OBLIGATIONS = {

@@ -2,6 +2,7 @@
 
 const N = PAGE.numbers, HELD = PAGE.held, TIMES = PAGE.times;
 const KEPT = "kept";
+const BENCHMARK_HITS = ["decontaminate.hits", "paraphrases.hits"];
 const isDrop = (name) => N.rules.includes(name);
 const columnIsInteger = (column) => PAGE.integers.includes(column);
 const reasons = () => {
@@ -381,8 +382,11 @@ function contentSections() {
   }
   if (N.audit) section("audit", t("Audit"), t("{read:,} documents were read by {readers:,} people. Rates are weighted by strata; intervals are Wilson's of 95 %.", {read: N.audit.read, readers: N.audit.readers}), table([t("by"), t("group"), t("wrong"), t("documents"), t("read"), t("found"), t("rate"), "95 %"],
     N.audit.rates.map((r) => [r.by, r.group, r.wrong === "bad" ? t("should not be kept") : t("removed wrongly"), r.population, r.read, r.found, share(r.rate, 1), share(r.low, 1) + " – " + share(r.high, 1)])));
-  const spans = Object.entries(N.spans);
-  if (spans.length) section("spans", t("Personal data, contamination and other spans"), t("Documents with a span of each kind, how many of them are kept, and the number of spans."), ...spans.map(([name, kinds]) =>
+  const hits = Object.entries(N.spans).filter(([name]) => BENCHMARK_HITS.includes(name));
+  if (hits.length) section("benchmarks", t("Benchmark questions"), t("Documents in which a question of a benchmark occurs, how many of them are kept, and the number of occurrences."), ...hits.map(([name, kinds]) =>
+    table([name, t("documents"), t("kept"), t("hits")], sorted(kinds, (row) => row[0]).map(([kind, row]) => [kind, ...row]))));
+  const spans = Object.entries(N.spans).filter(([name]) => !BENCHMARK_HITS.includes(name));
+  if (spans.length) section("spans", t("Personal data and other spans"), t("Documents with a span of each kind, how many of them are kept, and the number of spans."), ...spans.map(([name, kinds]) =>
     table([name, t("documents"), t("kept"), t("spans")], sorted(kinds, (row) => row[0]).map(([kind, row]) => [kind, ...row]))));
   for (const part of N.parts) section("part-" + part.part, t("{part}/: diversity", {part: part.part}), t("Effective: how many equally frequent values would be as diverse."), table([t("by"), t("group"), t("documents"), t("tokens"), t("values"), t("effective"), t("most frequent"), t("its share")],
     part.groups.map((g) => [g.by, g.group, g.documents, g.tokens, g.values, g.effective, g.largest, share(g.largest_share, 1)])));

@@ -55,7 +55,8 @@ PAGES = {
     "parts": "language.md", "anchors": "substring.md", "shared_anchors": "substring.md",
     "equal_ranges": "substring.md", "repeated_windows": "substring.md", "repeated_paragraphs": "paragraphs.md",
     "similar_lines": "paragraphs.md", "owners": "substring.md", "candidates": "dedup.md", "keepers": "dedup.md",
-    "minhash": "dedup.md", "exact": "dedup.md", "decontaminate": "decontamination.md", "claims": "readers.md",
+    "minhash": "dedup.md", "exact": "dedup.md", "claims": "readers.md",
+    "decontaminate": "decontamination.md", "paraphrases": "decontamination.md",
     "caps": "urls.md", "cuts": "quality.md", "language_cuts": "language.md", "datatrove": "moving.md",
     "llm_label": "llm.md", "conversion": "traditional.md", "documents": "cot.md", "dolma": "moving.md",
 }  # fmt: skip

@@ -134,7 +134,7 @@ def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
 
 STAGE = Stage(
     name="pii",
-    version=4,
+    version=5,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -144,6 +144,9 @@ RULES = (
         rf"{_LETTER_LEFT}IG|{_LETTER_LEFT}[Tt]ik[Tt]ok|{_LETTER_LEFT}[Ss]napchat"
         rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[A-Za-z0-9_-]{{2,30}}|@[\w\u4e00-\u9fff-]{{2,30"
         rf"}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
+    Rule("handle", HANDLE, re.compile(
+        rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|"
+        rf"{_LETTER_LEFT}[Tt]ik[Tt]ok) ?\(?(?P<v>@[A-Za-z0-9_-]{{3,30}}){_HANDLE_RIGHT}"), is_handle),
     Rule("handle", HANDLE, re.compile(r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"), always),
     Rule("handle", HANDLE, re.compile(
         rf"(?:抖音|快手|小红书|小紅書|陌陌|支付宝|支付寶|{_LETTER_LEFT}[Dd]ouyin|{_LETTER_LEFT}[Aa]lipay)(?:"

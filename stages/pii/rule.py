@@ -30,4 +30,4 @@ NEXT = r"(?:1[3-9]\d[ -]?\d{4}[ -]?\d{4}|0\d{2,3}[ -]?\d{4}|\d{3}-\d{3}-\d{4}|\d
 JOINED_RIGHT = rf"(?![0-9A-Za-z_@])(?![.\-][0-9])(?!,(?!{NEXT})[0-9])"
 """As RIGHT, but another number of its own may follow a comma."""
 NO_UNIT = r"(?! ?[元圆%万萬亿億股吨人次])"
-IS = r"(?: ?[是为為])?"
+IS = r"(?: ?[是为為]| is(?= ))?"

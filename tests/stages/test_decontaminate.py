@@ -86,7 +86,12 @@ def test_a_verbatim_copy_is_found(annotate: Annotate, name: str) -> None:
     text, start = around(question)
     (hits,) = find(annotate, text)
     end = start + len(question.rstrip("。？?."))
-    assert hits == [{"benchmark": f"bench-{name}", "item": name, "start": start, "end": end, "coverage": 1.0}]
+    assert hits == [
+        {
+            "benchmark": f"bench-{name}", "item": name, "start": start, "end": end, "coverage": 1.0, "weighted": 1.0,
+            "role": "question", "answer": None, "passage": None,
+        }
+    ]  # fmt: skip
 
 
 def wrap(text: str, width: int) -> str:
@@ -383,6 +388,9 @@ def test_the_files_enter_the_recipe(tmp_path: Path, path: str) -> None:
         ({"min_coverage": 1.5}, "min_coverage is 1.5"),
         ({"min_question": 0.0}, "min_question is 0.0"),
         ({"max_shared": 0}, "max_shared is 0"),
+        ({"min_weighted": -0.1}, "min_weighted is -0.1; expected 0 to 1"),
+        ({"min_information": -1.0}, "min_information is -1.0"),
+        ({"registry": "r.yaml"}, "expected a list"),
         ({"benchmarks": "q.parquet"}, "expected a list"),
     ],
 )

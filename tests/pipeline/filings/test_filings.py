@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pipeline.filings.facts import open_release
 from pipeline.filings.filing import BLANK
 from pipeline.labelling.audit import store_audit
 from pipeline.report.audit_numbers import AuditNumbers, AuditRate
@@ -87,6 +89,15 @@ def test_the_summary_for_the_eu(folder: Path) -> None:
     chinese = (folder / "eu-summary.zh.md").read_text(encoding="utf-8")
     assert "最大的 3 个域名（共 30 个）" in chinese and "示例公司" in chinese and BLANK["zh"] in chinese
     assert "| email | 6 | replaced |" in text
+
+
+def test_rules_of_presets_are_found(folder: Path) -> None:
+    """A rule counts whether it is written out or comes from a preset, by its own columns or by those of the entry."""
+    opened = open_release(open_store(str(folder / "store" / "releases" / "tiny")))
+    entry = {"preset": "gopher", "only": ["too_short"], "where": {"toxicity.toxic": {"min": 0.5}}}
+    opened = replace(opened, run={"select": [entry, {"name": "opted_out", "licences.opt_out": False}]})
+    assert opened.rules_on("toxic") == opened.rules_on("n_words") == {"gopher_too_short": 0}
+    assert opened.rules_on("opt_out") == {"opted_out": 1} and opened.rules_on("url_lists") == {}
 
 
 def test_the_chinese_tables(folder: Path) -> None:

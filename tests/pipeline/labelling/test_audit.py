@@ -14,7 +14,17 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.labelling.answers import Answer, Read
-from pipeline.labelling.audit import choose, proportional, rates, verdicts_of, wilson
+from pipeline.labelling.audit import (
+    STRATUM,
+    audit_numbers,
+    choose,
+    described,
+    left_out,
+    proportional,
+    rates,
+    verdicts_of,
+    wilson,
+)
 from scripts.bench.audit_coverage import coverage
 from tests.helpers.build import build, cli, tiny, write_run
 
@@ -68,6 +78,25 @@ def test_rates_are_weighted_by_strata() -> None:
     assert found["rule", "short"].population == table["outcome"].to_pylist().count("short")
     low, high = wilson(0.0, 100)
     assert low == pytest.approx(0, abs=1e-12) and high == pytest.approx(0.0370, abs=1e-4)
+
+
+def test_strata_beyond_the_number_drawn_are_counted() -> None:
+    """With more strata than documents, and with strata of which nothing was read, no document is missing silently."""
+    table = facts(2000)
+    sources = pa.array([f"s{i % 97}" for i in range(2000)])
+    many = table.set_column(table.schema.get_field_index("source"), "source", sources)
+    drawn = described(choose(many, 60, 0.5, 1).append_column("text", pa.array([""] * 60)), "r", "x")
+    missing = left_out(drawn)
+    of = drawn.group_by([*STRATUM, "population"]).aggregate([])
+    totals = {name: many["outcome"].to_pylist().count(name) for name in ("kept", "short", "spam")}
+    for outcome, n in totals.items():
+        rows = [row["population"] for row in of.to_pylist() if row["outcome"] == outcome]
+        assert sum(rows) + missing.get(outcome, 0) == n and missing.get(outcome, 0) > 0
+    numbers = audit_numbers(drawn, answers(drawn.slice(0, 20), set()))
+    for outcome, n in totals.items():
+        rates_of = [r for r in numbers.rates if (r.by, r.group) in (("all", outcome), ("rule", outcome))]
+        assert sum(r.population for r in rates_of) + numbers.unrepresented[outcome] == n
+    assert left_out(choose(table, 200, 0.5, 7)) == {}
 
 
 def test_intervals_cover_the_truth() -> None:

@@ -146,6 +146,10 @@ def test_prices_and_limits_of_a_file(tmp_path: Path) -> None:
     """Amounts are charged at the prices of a file; an option replaces a limit of the file."""
     prices, limits = read_prices(str(EXAMPLE), ["money=5", "cpu_hours=2"])
     assert limits == {"money": 5, "disk_bytes": 5e12, "cpu_hours": 2}
+    options = ["disk_bytes=500GB", "peak_bytes=1.5GiB", "requests=2M", "cpu_hours=0.5", "money=1e3"]
+    assert read_prices(str(EXAMPLE), options)[1] == {
+        "disk_bytes": 5e11, "peak_bytes": 1.5 * (1 << 30), "requests": 2e6, "cpu_hours": 0.5, "money": 1e3,
+    }  # fmt: skip
     used = {
         "cpu_s": 7_200.0,
         "gets": 10_000.0,
@@ -169,6 +173,9 @@ def test_prices_and_limits_of_a_file(tmp_path: Path) -> None:
         ("- 1", [], "mapping"),
         ("limits: {cpu: 3}", [], "cpu_hours"),
         ("core_hour: 1", ["disk=3"], "disk_bytes"),
+        ("core_hour: 1", ["disk_bytes=5 parsecs"], "500GB"),
+        ("core_hour: 1", ["cpu_hours=inf"], "cpu_hours"),
+        ("core_hour: true", [], "core_hour"),
         ("core_hour: 1", ["money"], "money"),
         ("currency: EUR", ["money=3"], "--prices"),
     ],
