@@ -414,7 +414,10 @@ def cluster_texts(
     column = texts if isinstance(texts, (pa.ChunkedArray, pa.Array)) else pa.array(texts, pa.large_string())
     n_rows = len(column)
     table = pa.table({"text": column.cast(pa.large_string()), "row": np.arange(n_rows, dtype=np.uint64)})
-    table = table.append_column("doc_id", pa.array([f"{row:020d}" for row in range(n_rows)], pa.string()))
+    digits = len(str(n_rows))  # names that sort as their numbers do
+    table = table.append_column(
+        "doc_id", pa.array([f"{row:0{digits}d}" for row in range(n_rows)], pa.string())
+    )
     table = table.append_column("parent_id", pa.nulls(n_rows, pa.string()))
     steps = [(stage.name, stage.load(stage.config())) for stage in (exact.STAGE, minhash.STAGE)]
     # batch by batch, so that both steps share one view of a batch
@@ -464,7 +467,8 @@ def _run(step: Global, table: pa.Table, config: object, parts: Iterable[pa.Table
     assert rows is not None  # the steps that are run here all write rows
     positions = np.full(table.num_rows, -1)
     positions[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
-    return rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0)).cast(step.writes)
+    rows = rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0))
+    return rows.cast(step.writes)
 
 
 def _join(table: pa.Table, step: str, columns: pa.Table) -> pa.Table:
