@@ -425,6 +425,7 @@ def cluster_texts(
     for (name, _), columns in zip(steps, zip(*batches, strict=True), strict=True):
         table = _join(table, name, pa.concat_tables(columns))
     table = _join(table, "candidates", _run(candidates.GLOBAL, table, candidates.Config()))
+    table = table.drop_columns(["minhash.band_keys"])
     table = _join(table, "dedup", _run(GLOBAL, table, config, _map_parts(table, config)))
     lengths = pc.utf8_length(table["text"]).cast(pa.float64()).combine_chunks()
     order = pa.ListArray.from_arrays(pa.array(np.arange(n_rows + 1), pa.int32()), lengths)
@@ -446,11 +447,10 @@ def _batches(table: pa.Table, n_rows: int) -> list[pa.Table]:
 
 def _map_parts(table: pa.Table, config: Config) -> Iterator[pa.Table]:
     """Results of `map_members`, sorted, for as many groups at a time as have some PART_BYTES of text."""
-    members = table.filter(pc.is_valid(table["candidates.groups"]))
-    n_bytes = pc.sum(pc.binary_length(members["text"])).as_py() or 0
-    n_parts = 1 + n_bytes // PART_BYTES
+    lengths = pc.binary_length(table["text"]).filter(pc.is_valid(table["candidates.groups"]))
+    n_parts = 1 + (pc.sum(lengths).as_py() or 0) // PART_BYTES
     for part in range(n_parts):
-        mapped = (map_members(batch, config, part, n_parts) for batch in _batches(members, BATCH_ROWS))
+        mapped = (map_members(batch, config, part, n_parts) for batch in _batches(table, BATCH_ROWS))
         yield pa.concat_tables(mapped).sort_by(BY_KEY)
 
 
