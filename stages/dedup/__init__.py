@@ -468,6 +468,7 @@ def _run(step: Global, table: pa.Table, config: object, parts: Iterable[pa.Table
     positions = np.full(table.num_rows, -1)
     positions[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
     rows = rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0))
+    pa.default_memory_pool().release_unused()  # what the step took is not there for the next one's arrays of numpy
     return rows.cast(step.writes)
 
 
