@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from pipeline.errors import UsageError
 from pipeline.inspect.release_files import read_checksums
+from pipeline.inspect.run_page import sections_of
 from pipeline.report.release_numbers import ReleaseNumbers, read_numbers
 from pipeline.rules.presets import expand_presets
 from pipeline.storage.store import Store
@@ -96,9 +96,8 @@ def open_release(release: Store) -> Opened:
                     has_rights |= found.null_count < len(found)
                     opt_outs += int(pc.sum(found.cast(pa.int64())).as_py() or 0)
         sums = [add_hosts(sums)] if sums else []
-    run = yaml.safe_load(release.get("run.yaml").decode())
     return Opened(
-        numbers=read_numbers(release.get("report.json")), run=run if isinstance(run, dict) else {},
+        numbers=read_numbers(release.get("report.json")), run=sections_of(release),
         domains=domain_rows(sums), flags=kept_flags(release, listed), opt_outs=opt_outs if has_rights else None,
     )  # fmt: skip
 

@@ -12,7 +12,6 @@ from typing import Any  # values of any column
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from pipeline.cells import clip, visible
 from pipeline.dataset.release_schema import order_path
@@ -20,6 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.inspect.explain_text import KINDS
 from pipeline.inspect.query import shortest, similarity_text
 from pipeline.inspect.release_files import read_checksums
+from pipeline.inspect.run_page import sections_of
 from pipeline.rules.meanings import meaning_of
 from pipeline.storage.store import Store
 from pipeline.translation import t
@@ -98,7 +98,7 @@ def _rule(release: Store, name: str | None) -> Facts | None:
     """A rule as the run file of the release has it, if it is spelt out there."""
     if name is None or not release.exists("run.yaml"):
         return None
-    entries = (yaml.safe_load(release.get("run.yaml")) or {}).get("select") or []
+    entries = sections_of(release).get("select") or []
     return next((entry for entry in entries if isinstance(entry, dict) and entry.get("name") == name), None)
 
 

@@ -261,7 +261,7 @@ def check_releases(store: Store, objects: Iterable[str]) -> Iterator[tuple[str, 
             with store.open_raw(key) as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
             if found != digest:
-                yield key, message(f"it has SHA-256 {found[:16]}…, listed is {digest[:16]}…")
+                yield key, message(f"it has SHA-256 {found}; {catalog} has {digest}")
 
 
 def _is_release(key: str) -> bool:

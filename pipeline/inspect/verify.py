@@ -93,7 +93,7 @@ def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport
         with release.open(name) as stream:
             found = digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
         if found != expected:
-            faults.append(message(f"{name} has SHA-256 {found[:16]}…, listed is {expected[:16]}…"))
+            faults.append(message(f"{name} has SHA-256 {found}; checksums.sha256 has {expected}"))
     strays = present - set(listed) - {"checksums.sha256"}
     faults += [message(f"{name} is not listed in checksums.sha256") for name in sorted(strays)]
     if not listed:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from pipeline.dataset.release_schema import order_path
 from pipeline.dataset.row_digest import ordered_total, row_digests, text_digests
+from pipeline.inspect.run_page import sections_of
 from pipeline.inspect.verify_data import batches, parts_below
 from pipeline.inspect.verify_ledger import Ledger, ids
 from pipeline.inspect.verify_report import VerifyReport, reading
@@ -297,7 +297,7 @@ def tokenizer_of(
     release: Store, index: dict[str, Any], tokenizers: Sequence[str]
 ) -> tuple[TokenWriter, Any] | None:  # Any: its own config class
     """The module that wrote token files, with a config of the same tokenizer; None if that is not here."""
-    section = (yaml.safe_load(release.get("run.yaml")) or {}).get("tokens") or {}
+    section = sections_of(release).get("tokens") or {}
     writer = token_writer(section.get("use", "stages.tokens.files"))
     for path in (*tokenizers, own_tokenizer()):
         with open(path, "rb") as stream:

@@ -110,8 +110,8 @@ def _repair_of_index(key: str, parts: list[str]) -> Repair:
             )
         case [_, step, recipe, "catalog.json"]:
             return Repair(folders=(f"index/{step}/{recipe}",), lease=f"index-{step}-{recipe}")
-        case [_, step, recipe, _]:
-            return Repair(f"{folder}/catalog.json", (name,), keys=(key,), lease=f"index-{step}-{recipe}")
+        case [_, step, recipe, _]:  # a pair is remembered at both ends: one alone would not be compared again
+            return Repair(folders=(folder,), lease=f"index-{step}-{recipe}")
         case [_, step, recipe, run, _]:
             catalog = f"index/{step}/{recipe}/catalog.json"
             return Repair(catalog, (run,), folders=(folder,), lease=f"index-{step}-{recipe}")

@@ -112,7 +112,7 @@ def tiny(n: int) -> None:
 
 SHAPES: dict[str, tuple[Callable[[int], None], int, str]] = {
     "long": (long_document, 100_000_000, "bytes of one document"),
-    "alike": (alike, 8_000, "near copies in one cluster"),
+    "alike": (alike, 100_000, "near copies in one cluster"),
     "one_key": (one_key, 1_000_000, "documents with one band key"),
     "tiny": (tiny, 1_000_000, "documents of 12 characters"),
 }

@@ -77,7 +77,8 @@ def _many_columns(n: int) -> bytes:
 
 def _arrow(n: int) -> bytes:
     """One batch of zeros in zstd: the size of the file bounds nothing."""
-    batch = pa.record_batch({"text": [TEXT] * 8, "x": [np.zeros(n * 4, np.int8).tobytes()] * 8})
+    zeros = pa.array([np.zeros(n * 4, np.int8).tobytes()] * 8, pa.large_binary())
+    batch = pa.record_batch({"text": pa.array([TEXT] * 8), "x": zeros})
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_batch(batch)

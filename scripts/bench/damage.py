@@ -1,11 +1,11 @@
 """Damage a release and a store in every way that is listed, and count what is seen, named and made again.
 
-    python -m scripts.bench.damage release|store|faults|few [--seed 0] [--only TEXT]
+    python -m scripts.bench.damage release|store|faults|few [--seed 0] [--only TEXT] [--points 8]
 
 `release`: kinds of damage to a release, with and without agreeing checksums, and what `verify` finds. `store`: each
 kind of object of a store is damaged, `scrub` and a run that adds documents follow; the release must have the bytes of
 an undamaged build. `faults`: a build whose disk fails at one write after another (full, read-only, broken, a machine
-that loses what was not flushed), then a run on the same store; `few` at eight or so. Prints a table; exits 1 if
+that loses what was not flushed), then a run on the same store; `few` at --points or so. Prints a table; exits 1 if
 anything is missed, ends in a traceback or gives another release with exit 0.
 """
 
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,9 +245,9 @@ def fail_disks(folder: Path, seed: int, only: str, points: int = 1_000_000) -> b
     return not (counts["traceback"] or counts["DIFFERENT"] or counts["not resumed"])
 
 
-def some_disks(folder: Path, seed: int, only: str) -> bool:
-    """As `fail_disks`, at eight or so writes of each fault."""
-    return fail_disks(folder, seed, only, 8)
+def some_disks(folder: Path, seed: int, only: str, points: int = 8) -> bool:
+    """As `fail_disks`, at some writes of each fault."""
+    return fail_disks(folder, seed, only, points)
 
 
 def one_disk(
@@ -288,8 +289,10 @@ CAMPAIGNS = {"release": damage_release, "store": damage_store, "faults": fail_di
     "--work", default="", help="Folder for the builds, which are used again.  [default: a temporary one]"
 )
 @click.option("--only", default="", help="Only kinds whose name contains this.")
-def main(campaign: str, seed: int, only: str, work: str) -> None:
+@click.option("--points", default=8, show_default=True, help="Writes at which `few` lets the disk fail.")
+def main(campaign: str, seed: int, only: str, work: str, points: int) -> None:
     """Damage things and count what is seen."""
+    CAMPAIGNS["few"] = partial(some_disks, points=points)
     if work:
         Path(work).mkdir(parents=True, exist_ok=True)
         sys.exit(0 if CAMPAIGNS[campaign](Path(work), seed, only) else 1)

@@ -2,7 +2,8 @@
 
 `lost`: a machine that dies at a write and loses all that was not flushed. Files have the content of their last fsync,
 folders the entries of theirs; that is what POSIX promises after a power failure, and less than most file systems
-keep.
+keep. `renamed`: a rename that happens, but whose reply is lost, as on NFS: the client repeats it and finds no source.
+`stale`: the file handles of NFS after the server has started again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-FAULTS = ("full", "quota", "read-only", "broken", "denied", "killed", "lost", "clock back")
+FAULTS = (
+    "full", "quota", "read-only", "broken", "denied", "stale", "renamed", "killed", "lost", "clock back"
+)  # fmt: skip
 
 ERRORS = {
     "full": errno.ENOSPC,
@@ -22,6 +25,7 @@ ERRORS = {
     "read-only": errno.EROFS,
     "broken": errno.EIO,
     "denied": errno.EACCES,
+    "stale": errno.ESTALE,
 }
 
 
@@ -50,6 +54,9 @@ class Disk:
         def replace(source: Any, target: Any) -> None:
             self.count()
             real_replace(source, target)
+            if self.fault == "renamed" and self.n_writes >= self.at > 0:
+                self.at = 0  # once
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
         self.patches = [
             mock.patch("pipeline.storage.local.os.fsync", fsync),

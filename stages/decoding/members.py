@@ -127,8 +127,14 @@ def zip_members(stream: BinaryIO, bounds: Bounds) -> Iterator[Member | Record]:
         if not found.entries:
             yield Record(-1, None, "unreadable_zip", str(error) or type(error).__name__, lost_bytes=size)
             return
-        archive = zipfile.ZipFile(cast(BinaryIO, Followed(watched, size, found.directory(size))))
-        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        try:
+            archive = zipfile.ZipFile(cast(BinaryIO, Followed(watched, size, found.directory(size))))
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        except (*MEMBER_ERRORS, NotImplementedError) as again:
+            if watched.failure:
+                raise
+            yield Record(-1, None, "unreadable_zip", str(again) or type(again).__name__, lost_bytes=size)
+            return
     yield from _zip_entries(archive, entries, watched, size, bounds)
     if found is not None:
         yield found.record(size)

@@ -22,6 +22,9 @@ WIDE_END, WIDE_PLACE, END = struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 WIDE = struct.Struct("<2H3Q")
 """The extra field 0x0001: size, size in the file, offset, where the fields of 32 bits are all ones."""
 
+WIDE_VERSION = 45
+"""The version of the format that has sizes of 64 bits. That of a damaged header is not believed: readers refuse it."""
+
 HAS_DESCRIPTOR = 0x8
 """The bit of a member whose sizes stand behind its data."""
 
@@ -43,11 +46,11 @@ class Entry(NamedTuple):
 
     def central(self) -> bytes:
         """The member's header in a directory."""
-        version, flags, method, time, date = self.head
+        _, flags, method, time, date = self.head
         wide = WIDE.pack(1, WIDE.size - 4, self.size, self.packed, self.offset)
         head = CENTRAL_HEADER.pack(
-            CENTRAL, version, version, flags, method, time, date, self.crc, ONES, ONES, len(self.name), len(wide),
-            0, 0, 0, 0, ONES,
+            CENTRAL, WIDE_VERSION, WIDE_VERSION, flags, method, time, date, self.crc, ONES, ONES, len(self.name),
+            len(wide), 0, 0, 0, 0, ONES,
         )  # fmt: skip
         return head + self.name + wide
 
@@ -63,7 +66,9 @@ class FoundMembers:
         """The directory of the members, as it would stand at an offset."""
         headers, n = b"".join(entry.central() for entry in self.entries), len(self.entries)
         end = at + len(headers)
-        wide = WIDE_END.pack(b"PK\x06\x06", WIDE_END.size - 12, 45, 45, 0, 0, n, n, len(headers), at)
+        wide = WIDE_END.pack(
+            b"PK\x06\x06", WIDE_END.size - 12, WIDE_VERSION, WIDE_VERSION, 0, 0, n, n, len(headers), at
+        )
         place = WIDE_PLACE.pack(b"PK\x06\x07", 0, end, 1)
         return headers + wide + place + END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, ONES, ONES, 0)
 
@@ -147,7 +152,7 @@ def _entry(stream: Watched, head: bytes, at: int, n_bytes: int, bounds: Bounds) 
     version, flags, method, time, date, crc, packed, size, n_name, n_extra = facts
     tail = stream.read(n_name + n_extra)
     start = at + LOCAL_HEADER.size + n_name + n_extra
-    if len(tail) < n_name + n_extra or not n_name:
+    if len(tail) < n_name + n_extra or not n_name or tail[:1] == b"\0":  # names end at a NUL
         return None
     size, packed = _wide_sizes(tail[n_name:], size, packed)
     if flags & HAS_DESCRIPTOR:

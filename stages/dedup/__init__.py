@@ -16,7 +16,7 @@ new threshold reads no text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +57,10 @@ with at least half this share provides character shingles too, for duplicates on
 TEXT_ROWS, BATCH_ROWS = 64, 1024
 """Rows that cluster_texts passes to a stage and to a global step at once; they do not change the result. With larger
 batches the allocator returns the arrays to the system, and page faults make every batch a quarter slower."""
+
+BY_KEY = [("key", "ascending"), ("row", "ascending")]
+PART_BYTES = 4 << 20
+"""Text whose shingle sets cluster_texts compares at a time; sets take some ten times the memory of their text."""
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
 SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
@@ -157,16 +161,18 @@ def _among(owner: np.ndarray, row: np.ndarray, owners: np.ndarray, rows: np.ndar
     return np.isin(pairs[: len(row)], pairs[len(row) :])
 
 
-def map_members(table: pa.Table, config: Config) -> pa.Table:
+def map_members(table: pa.Table, config: Config, part: int = 0, n_parts: int = 1) -> pa.Table:
     """Return the documents that have candidates: one row with doc_id and known pairs, and one row with shingle sets for
     each group in which a pair is still to be compared; exact copies have no sets.
 
-    Args: table, with READS, `row` and, if pairs are stored, KNOWN. Returns: a table of MEMBERS.
+    Args: table, with READS, `row` and, if pairs are stored, KNOWN; part, of n_parts, of the groups: sets are computed
+    for documents with pairs in one of them only. Returns: a table of MEMBERS, the names in part 0.
     """
     members = table.filter(pc.is_valid(table["candidates.groups"])).combine_chunks()
     if KNOWN not in members.column_names:
         members = members.append_column(KNOWN, pa.nulls(members.num_rows, MEMBERS.field("known").type))
-    return pa.concat_tables([_names(members), _meetings(members, config)])
+    names = _names(members) if part == 0 else MEMBERS.empty_table()
+    return pa.concat_tables([names, _meetings(members, config, part, n_parts)])
 
 
 def _names(members: pa.Table) -> pa.Table:
@@ -189,27 +195,40 @@ def _names(members: pa.Table) -> pa.Table:
     return _filled(columns, len(rows))
 
 
-def _meetings(members: pa.Table, config: Config) -> pa.Table:
-    """One row for each document and group in which one of its pairs is still to be compared."""
-    members = members.filter(pa.array(needs_text(members)))
-    rows = members["row"].to_numpy()
-    groups = members["candidates.groups"].combine_chunks()
-    index, group = pc.list_parent_indices(groups).to_numpy(), pc.list_flatten(groups).to_numpy()
-    n_groups = pc.list_value_length(groups).to_numpy()
+def _meetings(members: pa.Table, config: Config, part: int, n_parts: int) -> pa.Table:
+    """One row for each document and group of this part in which one of its pairs is still to be compared."""
     owner, other, unknown = _unknown(members)
-    greater = unknown & (other > rows[owner])
-    later = _cut(pa.array(other[greater]), owner[greater], len(rows))
-    # a document in several groups lists its partners in the group in which it is the smaller row
-    lists_partners = (n_groups[index] == 1) | (group == rows[index])
-    sets = _sets(members, config)
+    key = mix_all(_group_of_pairs(members, owner))
+    chosen = unknown if n_parts == 1 else unknown & (key % np.uint64(n_parts) == part)
+    owner, other, key = owner[chosen], other[chosen], key[chosen]
+    order = np.lexsort((other, key, owner))
+    owner, other, key = owner[order], other[order], key[order]
+    first = np.append(True, (owner[1:] != owner[:-1]) | (key[1:] != key[:-1]))[: len(owner)]
+    greater = other > members["row"].to_numpy()[owner]
+    present, index = np.unique(owner[first], return_inverse=True)
+    members = members.take(pa.array(present)).combine_chunks()
     columns = {
-        "key": pa.array(mix_all(group)),
-        "row": pa.array(rows[index]),
-        "match_hash": members["exact.match_hash"].combine_chunks().take(pa.array(index)),
-        "partners": later.take(pa.array(index, mask=~lists_partners)),
-        **{name: column.take(pa.array(index)) for name, column in sets.items()},
+        "row": members["row"].combine_chunks(),
+        "match_hash": members["exact.match_hash"].combine_chunks(),
+        **_sets(members, config),
     }
+    columns = {name: column.take(pa.array(index)) for name, column in columns.items()}
+    columns["key"] = pa.array(key[first])
+    columns["partners"] = _cut(pa.array(other[greater]), (np.cumsum(first) - 1)[greater], len(index))
     return _filled(columns, len(index))
+
+
+def _group_of_pairs(members: pa.Table, owner: np.ndarray) -> np.ndarray:
+    """The group in which each candidate pair is compared: uint64 (n_pairs,).
+
+    Args: owner, int64 (n_pairs,), ascending, the document at this end; a document has one group for all its partners,
+    or one for each.
+    """
+    groups = members["candidates.groups"].combine_chunks()
+    flat, n_groups = pc.list_flatten(groups).to_numpy(), pc.list_value_length(groups).to_numpy()
+    ends = np.cumsum(n_groups)
+    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    return flat[(ends - n_groups)[owner] + np.where(n_groups[owner] == 1, 0, place)]
 
 
 def _cut(values: pa.Array, owner: np.ndarray, n_rows: int) -> pa.ListArray:
@@ -253,9 +272,9 @@ def compare(table: pa.Table, config: Config) -> pa.Table:
 
     Args: table, of MEMBERS, sorted by key. Returns: a table of COMPARED.
     """
-    table = table.combine_chunks()
-    named = table.filter(pc.is_valid(table["doc_id"]))
-    members = table.filter(pc.is_null(table["doc_id"])).combine_chunks()
+    named = table.filter(pc.is_valid(table["doc_id"])).combine_chunks()
+    members = table.filter(pc.is_null(table["doc_id"])) if named.num_rows else table
+    members = members.combine_chunks()
     left, right = _candidate_pairs(members)
     lanes = hash_lanes(members["match_hash"].combine_chunks())
     copies = (lanes[left] == lanes[right]).all(axis=1)
@@ -369,6 +388,7 @@ GLOBAL = Global(
     rounds=ROUNDS,
     close=close,
     route="row_a",
+    expands=4,
     sparse="candidates.groups",
     memory=Memory(MEMORY, ("shingle_chars", "shingle_words"), needs_text),
     data=(TABLES_PATH, FORMS_PATH),
@@ -394,7 +414,10 @@ def cluster_texts(
     column = texts if isinstance(texts, (pa.ChunkedArray, pa.Array)) else pa.array(texts, pa.large_string())
     n_rows = len(column)
     table = pa.table({"text": column.cast(pa.large_string()), "row": np.arange(n_rows, dtype=np.uint64)})
-    table = table.append_column("doc_id", pa.array([f"{row:020d}" for row in range(n_rows)], pa.string()))
+    digits = len(str(n_rows))  # names that sort as their numbers do
+    table = table.append_column(
+        "doc_id", pa.array([f"{row:0{digits}d}" for row in range(n_rows)], pa.string())
+    )
     table = table.append_column("parent_id", pa.nulls(n_rows, pa.string()))
     steps = [(stage.name, stage.load(stage.config())) for stage in (exact.STAGE, minhash.STAGE)]
     # batch by batch, so that both steps share one view of a batch
@@ -402,7 +425,8 @@ def cluster_texts(
     for (name, _), columns in zip(steps, zip(*batches, strict=True), strict=True):
         table = _join(table, name, pa.concat_tables(columns))
     table = _join(table, "candidates", _run(candidates.GLOBAL, table, candidates.Config()))
-    table = _join(table, "dedup", _run(GLOBAL, table, config))
+    table = table.drop_columns(["minhash.band_keys"])
+    table = _join(table, "dedup", _run(GLOBAL, table, config, _map_parts(table, config)))
     lengths = pc.utf8_length(table["text"]).cast(pa.float64()).combine_chunks()
     order = pa.ListArray.from_arrays(pa.array(np.arange(n_rows + 1), pa.int32()), lengths)
     settings = {"order": order, "eligible": pa.repeat(True, n_rows), "fixed": pa.repeat(False, n_rows)}
@@ -421,16 +445,31 @@ def _batches(table: pa.Table, n_rows: int) -> list[pa.Table]:
     return [table.slice(start, n_rows) for start in range(0, max(table.num_rows, 1), n_rows)]
 
 
-def _run(step: Global, table: pa.Table, config: object) -> pa.Table:
-    """Run a global step in memory on a table with `row` from 0; returns one row for each of its rows."""
-    mapped = pa.concat_tables(step.map(batch, config) for batch in _batches(table, BATCH_ROWS)).sort_by(
-        [("key", "ascending"), ("row", "ascending")]
-    )
-    rows = step.finish(step.reduce(mapped, config), config).rows
+def _map_parts(table: pa.Table, config: Config) -> Iterator[pa.Table]:
+    """Results of `map_members`, sorted, for as many groups at a time as have some PART_BYTES of text."""
+    lengths = pc.binary_length(table["text"]).filter(pc.is_valid(table["candidates.groups"]))
+    n_parts = 1 + (pc.sum(lengths).as_py() or 0) // PART_BYTES
+    for part in range(n_parts):
+        mapped = (map_members(batch, config, part, n_parts) for batch in _batches(table, BATCH_ROWS))
+        yield pa.concat_tables(mapped).sort_by(BY_KEY)
+
+
+def _run(step: Global, table: pa.Table, config: object, parts: Iterable[pa.Table] | None = None) -> pa.Table:
+    """Run a global step in memory on a table with `row` from 0.
+
+    Args: parts, sorted results of the step's map whose keys are in one part each; by default one part of all rows.
+    Returns: one row for each row of the table.
+    """
+    if parts is None:
+        mapped = (step.map(batch, config) for batch in _batches(table, BATCH_ROWS))
+        parts = iter([pa.concat_tables(mapped).sort_by(BY_KEY)])
+    rows = step.finish(pa.concat_tables(map(lambda part: step.reduce(part, config), parts)), config).rows
     assert rows is not None  # the steps that are run here all write rows
     positions = np.full(table.num_rows, -1)
     positions[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
-    return rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0)).cast(step.writes)
+    rows = rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0))
+    pa.default_memory_pool().release_unused()  # what the step took is not there for the next one's arrays of numpy
+    return rows.cast(step.writes)
 
 
 def _join(table: pa.Table, step: str, columns: pa.Table) -> pa.Table:

@@ -33,14 +33,19 @@ from stages.kernels.text.hashing import hash_lanes
 SCHEMA = pa.schema(
     {"groups": pa.list_(pa.uint64()), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()}
 )
-"""groups: the groups in which the document is compared with its partners, each pair in one of them: the smallest row
-number of its connected component or, for components of more than MAX_TOGETHER documents, the smaller row of each pair.
-partners: rows that form a candidate pair with it, ascending. is_copy: an earlier row has the same match hash. All null
-for a document without a pair."""
+"""groups: the groups in which the document is compared, each pair in one of them: the smallest row number of its
+connected component, for all partners; or, in components of more than MAX_TOGETHER documents, the group of each partner:
+the block of the end with fewer partners. partners: rows that form a candidate pair with it, ascending. is_copy: an
+earlier row has the same match hash. All null for a document without a pair."""
 
 MAX_TOGETHER = 4096
 """Most documents of a group. Candidate pairs below the threshold chain: with about one candidate pair per document,
 most of the corpus forms one connected component, and its shingles would not fit into one process."""
+
+BLOCK_DOCS = 1024
+"""Most documents of a block: those of one large component that follow each other in a shard. A leader of an oversized
+key has as many partners as the key has documents. It is copied into the blocks of its partners, so that each of them is
+in one group, not in one for each of its leaders."""
 
 KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
 PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
@@ -52,6 +57,11 @@ SIZES = pa.schema({"row": pa.uint64(), "back": pa.uint64(), "n_docs": pa.uint64(
 
 LARGE = pa.schema({"row": pa.uint64(), "label": pa.uint64()})
 """A component of more than MAX_TOGETHER documents, to the group that contains `row`."""
+
+BLOCKS = pa.schema(
+    {"row": pa.uint64(), "other": pa.uint64(), "n_partners": pa.uint64(), "block": pa.uint64()}
+)
+"""Partners and block of a document of a large component, `other`, as sent to one of its partners, `row`."""
 
 READS = ("minhash.band_keys", "exact.match_hash", *SCOPE_READS)
 
@@ -168,31 +178,86 @@ def find_large(inbox: Inbox, shared: Tables, config: Config) -> Sent:
     return Sent({"large": large}, {"summary": pa.table(summary)})
 
 
+def share_blocks(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Fifth round: the number of partners and the block of each document of a large component, to its partners."""
+    if not inbox["large"].num_rows:
+        return Sent({"blocks": BLOCKS.empty_table()})
+    listed = _listed(inbox)
+    sizes, blocks = np.diff(listed.starts), _blocks(listed)
+    inside = listed.is_large[listed.node]
+    node = listed.node[inside]
+    sent = [listed.partners[inside], listed.rows[node], sizes[node].astype(np.uint64), blocks[node]]
+    return Sent({"blocks": pa.table(sent, schema=BLOCKS)})
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The documents of a group that have pairs, and their pairs by document.
+
+    rows, uint64 (n_docs,), sorted; labels, uint64, and is_large, bool (n_docs,), of their components; starts, int64
+    (n_docs + 1,), the range of each one's pairs; node, int64 (n_pairs,), the index of the document of a pair; partners,
+    uint64, ascending for each document, and is_copy, bool (n_pairs,).
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    is_large: np.ndarray
+    starts: np.ndarray
+    node: np.ndarray
+    partners: np.ndarray
+    is_copy: np.ndarray
+
+
+def _listed(inbox: Inbox) -> _Listed:
+    pairs = merge_pairs(inbox["pairs"].rename_columns(PAIRS.names), Config())
+    ends, partners, is_copy = (pairs[name].to_numpy() for name in PAIRS.names)
+    first = np.append(True, ends[1:] != ends[:-1])[: len(ends)]
+    rows = ends[first]
+    labels = labels_of(rows, inbox["edges"])
+    is_large = np.isin(labels, inbox["large"]["label"].to_numpy())
+    starts = np.append(np.flatnonzero(first), len(ends))
+    return _Listed(rows, labels, is_large, starts, np.cumsum(first) - 1, partners, is_copy)
+
+
+def _blocks(listed: _Listed) -> np.ndarray:
+    """The first row of the block of each document, uint64 (n_docs,)."""
+    shards = listed.rows >> np.uint64(ROW_BITS)
+    order = np.lexsort((listed.rows, listed.labels, shards))
+    labels, shards = listed.labels[order], shards[order]
+    place = np.arange(len(order))
+    is_first = np.append(True, (labels[1:] != labels[:-1]) | (shards[1:] != shards[:-1]))[: len(order)]
+    rank = place - np.maximum.accumulate(np.where(is_first, place, 0))
+    blocks = np.empty(len(order), np.uint64)
+    blocks[order] = listed.rows[order][place - rank % BLOCK_DOCS]
+    return blocks
+
+
 def list_groups(inbox: Inbox, shared: Tables, config: Config) -> Sent:
     """Last round: groups and partners of each document."""
-    pairs = merge_pairs(inbox["pairs"].rename_columns(PAIRS.names), config)
-    rows, partners, is_copy = (pairs[name].to_numpy() for name in PAIRS.names)
-    first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
-    starts = np.append(np.flatnonzero(first), len(rows))
-    labels = labels_of(rows[first], inbox["edges"])
-    node = np.cumsum(first) - 1
-    is_large = np.isin(labels, inbox["large"]["label"].to_numpy())[node]
-    is_greater = partners > rows
-    # of a large component, each smaller row of its pairs: its smaller partners, then itself if there is a greater one
-    leads = is_greater & (first | ~np.append(False, is_greater[:-1])[: len(rows)])
-    is_listed = np.where(is_large, ~is_greater | leads, first)
-    values = np.where(is_large, np.minimum(rows, partners), labels[node])[is_listed]
-    ends = np.append(0, np.cumsum(is_listed))[starts]
-    copies = np.logical_or.reduceat(is_copy, starts[:-1]) if len(rows) else is_copy
+    listed = _listed(inbox)
+    inside, sizes, own = listed.is_large[listed.node], np.diff(listed.starts), _blocks(listed)
+    row, other, n_partners, block = (inbox["blocks"][name].to_numpy() for name in BLOCKS.names)
+    order = np.lexsort((other, row))  # one for each pair of a large component, in the order of `listed`
+    node, n_partners = listed.node[inside], n_partners[order].astype(np.int64)
+    is_leaf = (sizes[node] < n_partners) | ((sizes[node] == n_partners) & (row < other)[order])
+    group = listed.labels[listed.node]
+    group[inside] = np.where(is_leaf, own[node], block[order])
+    is_listed = inside.copy()
+    is_listed[listed.starts[:-1]] = True  # one for all partners of a small component
+    ends = np.append(0, np.cumsum(is_listed))[listed.starts]
+    copies = np.zeros(len(listed.rows), bool)
+    copies[listed.node[listed.is_copy]] = True
     columns = {
-        "row": rows[first],
-        "groups": pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), pa.array(values, pa.uint64())),
-        "partners": pa.LargeListArray.from_arrays(
-            pa.array(starts, pa.int64()), pa.array(partners, pa.uint64())
-        ),
+        "row": listed.rows,
+        "groups": _lists(group[is_listed], ends),
+        "partners": _lists(listed.partners, listed.starts),
         "is_copy": copies,
     }
     return Sent(values=pa.table(columns), counted={"summary": pa.table({"copies": [int(copies.sum())]})})
+
+
+def _lists(values: np.ndarray, starts: np.ndarray) -> pa.LargeListArray:
+    return pa.LargeListArray.from_arrays(pa.array(starts, pa.int64()), pa.array(values, pa.uint64()))
 
 
 def add_up(counted: Tables, shared: Tables, config: Config) -> Tables:
@@ -216,7 +281,8 @@ ROUNDS = (
     CONNECT,
     Round(name="count labels", run=count_labels, reads=("pairs", "edges")),
     Round(name="find large", run=find_large, takes=("sizes",), add=add_up),
-    Round(name="list groups", run=list_groups, takes=("pairs", "edges", "large"), add=add_up),
+    Round(name="share blocks", run=share_blocks, reads=("pairs", "edges", "large")),
+    Round(name="list groups", run=list_groups, takes=("pairs", "edges", "large", "blocks"), add=add_up),
 )
 
 
@@ -231,7 +297,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="candidates",
-    version=3,
+    version=4,
     config=Config,
     reads=READS,
     writes=SCHEMA,

@@ -132,7 +132,12 @@ def _identity(text: pa.ChunkedArray | pa.Array) -> tuple[object, ...]:
     """Return dtype, buffer addresses, offset and length of every chunk."""
     chunks = text.chunks if isinstance(text, pa.ChunkedArray) else [text]
     return tuple(
-        (str(chunk.type), chunk.offset, len(chunk), *(b and b.address for b in chunk.buffers()))
+        (
+            str(chunk.type),
+            chunk.offset,
+            len(chunk),
+            *(None if b is None else b.address for b in chunk.buffers()),
+        )
         for chunk in chunks
     )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.planning.repair import repair_of
+from pipeline.storage.store import open_store
 from tests.helpers.build import cli, digests, reference
 
 
@@ -88,3 +90,11 @@ def test_a_release_without_some_files_is_written_again(store: Path) -> None:
     ended = cli("run", reference().run_path, "--store", store, "--engine", "local").ok()
     assert "missing or damaged" in ended.err
     assert digests(store) == reference().digests
+
+
+def test_a_lost_file_of_compared_pairs_takes_the_others_along(tmp_path: Path) -> None:
+    """A pair is remembered at both ends. If one end forgot it and the other did not, nobody would compare it again."""
+    store = open_store(str(tmp_path))
+    repair = repair_of(store, "index/dedup/0123abcd/web-0011-1.parquet")
+    assert repair.folders == ("index/dedup/0123abcd",)
+    assert repair_of(store, "index/dedup/0123abcd/catalog.json").folders == repair.folders

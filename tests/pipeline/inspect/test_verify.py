@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.load import load_run
+from pipeline.errors import StoreError
 from pipeline.inspect.opened import open_build
 from pipeline.inspect.rederive import clustering, stored_rows
+from pipeline.inspect.run_page import sections_of
 from pipeline.inspect.verify import verify_files
 from pipeline.select.verdicts import Kept, final
 from pipeline.storage.store import open_store
@@ -69,6 +71,29 @@ def test_an_untouched_release_passes(store: Path) -> None:
     """Every check passes, from files alone and with the store."""
     assert faults(store) == {}
     assert faults(store, "--store", store, "--run", reference().run_path, "--sample", 400) == {}
+
+
+def test_a_run_file_that_is_no_yaml_is_a_fault(store: Path) -> None:
+    """Zeros in the run file of a release are named, also where its tokenizer is looked up in it; `explain` too."""
+    path = store / "releases/v1/run.yaml"
+    path.write_bytes(bytes(512) + path.read_bytes()[512:])
+    make_sums_agree(store / "releases/v1")
+    assert any("run.yaml" in line for lines in faults(store).values() for line in lines)
+    with pytest.raises(StoreError, match="damaged, no YAML"):
+        sections_of(open_store(str(store / "releases/v1")))
+    dropped = next(row["doc_id"] for row in ledger(store) if not row["keep"])
+    ended = cli("explain", store / "releases/v1", dropped)
+    assert ended.code == 1 and "run.yaml: damaged" in ended.err
+
+
+def test_a_damaged_list_of_checksums_is_named(store: Path) -> None:
+    """A digit that changed in checksums.sha256 is reported with both digests, and both files."""
+    path = store / "releases/v1/checksums.sha256"
+    digest = path.read_text()[:64]
+    other = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+    path.write_text(path.read_text().replace(digest, other))
+    (line, *_) = faults(store)["files have their checksums"]
+    assert digest in line and f"checksums.sha256 has {other}" in line
 
 
 def test_flipped_byte(store: Path) -> None:

@@ -119,9 +119,13 @@ def test_a_clique_above_the_leader_limit_is_one_component(n_groups: int) -> None
     assert (summary["documents"], summary["groups"], summary["largest_group"]) == (n, 1, n)
     assert outcome.rows is not None
     listed = outcome.rows.sort_by("row").to_pylist()
-    for one in (
-        listed[0],
-        listed[n // 2],
-        listed[-1],
-    ):  # of a large component: the smaller row of each of its pairs
-        assert one["groups"] == sorted({min(one["row"], other) for other in one["partners"]})
+    blocks: dict[int, set[int]] = {}
+    for one in listed:  # of a large component: the block of the end with fewer partners
+        assert len(one["groups"]) == len(one["partners"])
+        for group, other in zip(one["groups"], one["partners"], strict=True):
+            blocks.setdefault(group, set()).update((one["row"], other))
+    leaders = {one["row"] for one in listed if len(one["partners"]) == n - 1}
+    assert len(leaders) == candidates.Config().leaders
+    for one in listed:
+        assert one["row"] in leaders or len(set(one["groups"])) == 1
+    assert max(map(len, blocks.values())) <= candidates.BLOCK_DOCS + len(leaders)

@@ -82,6 +82,14 @@ def test_view_survives_reused_addresses() -> None:
         assert codes_in(pa.array([f"文{n:03d}"], pa.large_string())) == codes_of([f"文{n:03d}"])
 
 
+def test_views_of_empty_columns_follow_each_other() -> None:
+    """Columns with and without buffers are compared by address: an empty buffer is no missing one."""
+    column = pa.array(["a"])
+    empty = column.filter(pa.array([False])), column.take(pa.array([], pa.int64()))
+    for text in (*empty, *empty):
+        assert len(view(text).codes) == 0
+
+
 def test_view_cannot_be_changed() -> None:
     """A stage that writes into the shared view fails instead of spoiling it for the next."""
     with pytest.raises(ValueError, match="read-only"):
