@@ -130,7 +130,7 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 
 STAGE = Stage(
     name="quality",
-    version=3,
+    version=4,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

@@ -10,7 +10,11 @@ extra `train`.
 
 The method is ridge regression on n-gram vectors of length one (Hoerl and Kennard, Technometrics 12, 1970), calibrated
 by a logistic function of the left-out predictions (Platt, 1999), for `value` with the labels divided by five as soft
-targets.
+targets. The penalty of a weight grows with the number of documents that contain its n-gram (`priors`), so that rare
+n-grams count for more than the frequent ones, which tell little more than length and form; the weights are those of the
+plain n-grams, so this costs nothing when they are used.
+
+`--language` trains one language alone; the arrays of the other are those of the model `--base`.
 
 Example: python -m scripts.training.train_quality labels.parquet --out classifiers/models/quality_value.npz
 """
@@ -46,6 +50,8 @@ N_MESSAGES = 400
 """Messages drawn from each file of --sms."""
 PENALTY = 0.3
 """Ridge penalty for vectors of length one; 0.1 and 1 differ by less than 0.01 of rank correlation."""
+OFFSET, POWER = 30.0, 0.25
+"""Of `priors`."""
 SPAM = ("gambling", "adult", "medical_ad", "mail_spam", "sms_spam", "seo", "ad")
 FURNITURE = ("nav", "error")
 N_SHOWN = 30
@@ -170,6 +176,18 @@ def vectors(texts: Sequence[str], family: int) -> scipy.sparse.csr_matrix:
     return (scipy.sparse.diags_array(1 / np.maximum(lengths, 1e-9)) @ matrix).tocsr()
 
 
+def priors(matrix: scipy.sparse.csr_matrix) -> np.ndarray:
+    """Scale of the weight of each cell before it is seen, float64 (N_CELLS,).
+
+    It is (OFFSET + number of documents with the cell) ** -POWER, times the number that leaves the mean squared length
+    of the documents as it is, so that PENALTY means the same. Ridge regression on cells times these scales is ridge
+    regression on the cells with a penalty divided by the square of the scale.
+    """
+    scales = (OFFSET + np.bincount(matrix.indices, minlength=matrix.shape[1])) ** -POWER
+    scaled = matrix @ scipy.sparse.diags_array(scales)
+    return scales * np.sqrt(matrix.multiply(matrix).sum() / scaled.multiply(scaled).sum())
+
+
 def fit(matrix: scipy.sparse.csr_matrix, targets: np.ndarray, chosen: np.ndarray) -> Ridge:
     """Ridge regression on the chosen documents that have a label."""
     chosen = chosen & ~np.isnan(targets)
@@ -206,22 +224,32 @@ def train_language(labels: Labels, family: int) -> tuple[np.ndarray, np.ndarray,
     rows, targets, folds = labels
     n, everything = targets.shape[1], np.ones(len(folds), bool)
     matrix = vectors(rows["text"].to_list(), family)
+    scales = priors(matrix)
+    matrix = (matrix @ scipy.sparse.diags_array(scales)).tocsr()
     predicted = predict_left_out(matrix, targets, folds)
     weights, bias, left_out = np.zeros((N_CELLS, n)), np.zeros(n), np.zeros(targets.shape)
     for k in range(n):
         model = fit(matrix, targets[:, k], everything)
         slope, intercept = calibrate(predicted[:, k], targets[:, k])
-        weights[:, k], bias[k] = slope * model.coef_, slope * model.intercept_ + intercept
+        weights[:, k], bias[k] = slope * model.coef_ * scales, slope * model.intercept_ + intercept
         left_out[:, k] = 1 / (1 + np.exp(-(slope * predicted[:, k] + intercept)))
     return weights, bias, left_out
 
 
-def train(labels: dict[str, Labels]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Train both languages; returns the arrays of the model file, and left-out scores per language."""
+def train(
+    labels: dict[str, Labels], base: dict[str, np.ndarray] | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Train the languages of the labels; returns the arrays of the model file, and left-out scores per language.
+
+    The arrays of a language without labels are those of `base`, or zero without it.
+    """
     n = len(quality.LABELLED)
     weights = np.zeros((N_FAMILIES, N_CELLS, n), np.int16)
     steps, bias, left_out = np.zeros((N_FAMILIES, n)), np.zeros((N_FAMILIES, n)), {}
-    for lang, family in FAMILIES.items():
+    if base is not None:
+        weights, steps, bias = base["weights"].copy(), base["steps"].copy(), base["bias"].copy()
+    for lang in labels:
+        family = FAMILIES[lang]
         fitted, bias[family], left_out[lang] = train_language(labels[lang], family)
         steps[family] = np.abs(fitted).max(axis=0) / 32767
         weights[family] = np.rint(fitted / steps[family])
@@ -259,7 +287,7 @@ def report(table: pl.DataFrame) -> Iterator[str]:
     rows = table.filter(pl.col("score").is_not_null() & (pl.col("kind") != "good"))
     yield "| language, source | documents | rank | keep AUC | spam AUC, spam | spam AUC, value | junk left |"
     yield "|---|---|---|---|---|---|---|"
-    for lang in FAMILIES:
+    for lang in rows["lang"].unique(maintain_order=True):
         here = rows.filter(pl.col("lang") == lang)
         yield f"| {lang} | {' | '.join(figures(here))} |"
         for (source,), group in here.group_by("source", maintain_order=True):
@@ -285,14 +313,19 @@ def main() -> None:
     parser.add_argument(
         "--solutions", type=Path, nargs="*", default=[], help="Parquet files of worked solutions"
     )
+    parser.add_argument("--language", choices=FAMILIES, help="train this language alone")
+    parser.add_argument("--base", type=Path, help="model with the arrays of the other language")
     parser.add_argument("--out", type=Path, default=Path(quality.VALUE_PATH))
     parser.add_argument("--left-out", type=Path, help="write left-out scores to this Parquet file")
     arguments = parser.parse_args()
+    if (arguments.language is None) != (arguments.base is None):
+        parser.error("--language and --base belong together")
     labels = {
         lang: read_labels(arguments.labels, arguments.sms, arguments.good, arguments.solutions, lang)
-        for lang in FAMILIES
+        for lang in ([arguments.language] if arguments.language else FAMILIES)
     }
-    stored, left_out = train(labels)
+    base = dict(np.load(arguments.base)) if arguments.base else None
+    stored, left_out = train(labels, base)
     np.savez_compressed(arguments.out, **stored)  # type: ignore[arg-type]  # arrays, by name
     frames = [
         labels[lang].rows.with_columns(
