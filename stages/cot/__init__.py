@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.stage import Stage
-from stages.cot.detect import Mark, break_table, find_places, head_table, match_text, read_marks
+from stages.cot.detect import Mark, break_table, find_asking, find_places, head_table, match_text, read_marks
 from stages.cot.layout import Layout, find_lines
 from stages.cot.parse import Page
 from stages.cot.patterns import load_patterns, pattern_paths
@@ -62,14 +62,17 @@ class Finder:
         places = find_places(codes, starts, classes, load_tables().fold, *self.tables)
         labels = batch["language.label"]
         rows: list[dict[str, object]] = [{"templates": [], "n_templates": 0, "rejects": []}] * batch.num_rows
-        for doc, marks in read_marks(codes, starts, places, self.patterns.marks):
-            if may_solve(marks):
-                text = match_text(codes, starts[doc], starts[doc + 1])
-                stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
-                layout = Layout(text, find_lines(codes, classes, starts[doc], starts[doc + 1]))
-                source = codes[starts[doc] : starts[doc + 1]].tobytes().decode("utf-32-le")
-                solutions = Page(text, source, layout, marks, self.patterns, self.config, stop_words).read()
-                rows[doc] = _to_row(*solutions)
+        found = dict(read_marks(codes, starts, places, self.patterns.marks))
+        asking: dict[int, list[int]] = {}
+        for doc, place in find_asking(codes, starts, classes).tolist():
+            asking.setdefault(doc, []).append(place)
+        for doc in sorted(asking.keys() | {doc for doc, marks in found.items() if may_solve(marks)}):
+            text = match_text(codes, starts[doc], starts[doc + 1])
+            stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
+            layout = Layout(text, find_lines(codes, classes, starts[doc], starts[doc + 1]))
+            source = codes[starts[doc] : starts[doc + 1]].tobytes().decode("utf-32-le")
+            page = Page(text, source, layout, found.get(doc, ()), self.patterns, self.config, stop_words)
+            rows[doc] = _to_row(*page.read(asking.get(doc, ())))
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
@@ -102,7 +105,7 @@ def _range(start: int, end: int) -> dict[str, int]:
 
 STAGE = Stage(
     name="cot",
-    version=2,
+    version=3,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-LABEL = re.compile(r"(?:^|[\s（(\[\-|])\(?([a-h])[)）\]]?\s?[.．、:：)）]", re.M)
+LABEL = re.compile(r"(?:^|[\s（(\[\-|$])\(?([a-h])[)）\]]?\s?[.．、:：)）]", re.M)
 
 
 def labels(text: str, start: int, end: int) -> set[str]:

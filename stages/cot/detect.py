@@ -154,6 +154,72 @@ def find_places(codes, starts, classes, fold, breaks, keys):  # type: ignore[no-
     return places[:n_places]
 
 
+@njit(cache=True, nogil=True)
+def find_asking(codes, starts, classes):  # type: ignore[no-untyped-def]
+    """Find the lines that may begin a question without a mark.
+
+    These are headings, items, quotations and bold type that end in a question mark, and a quotation, a link or what
+    may state a task below a heading.
+
+    Args: codes, uint32 (n_codes,), starts, int64 (n_docs + 1,), and classes, uint8 (n_codes,), of the decoded view.
+    Returns: int64 (n_lines, 2): index of the text, offset in it of the first visible character.
+    """
+    found = np.empty((64, 2), np.int64)
+    n_found = 0
+    for doc in range(len(starts) - 1):
+        first = before = last = np.uint32(
+            0
+        )  # the first visible character of this line and of the line before, the last
+        begin = begin_before = np.int64(0)
+        end = starts[doc + 1]
+        for i in range(starts[doc], end + 1):
+            char_class = classes[i] if i < end else np.uint8(NEWLINE)
+            if char_class == NEWLINE:
+                if not first:
+                    continue
+                place = np.int64(-1)
+                if last == 63 or last == 65311:  # a question mark
+                    if _may_ask(first):
+                        place = begin
+                    elif 48 <= before <= 57:
+                        place = begin_before
+                elif before == 35 and (first == 62 or first == 91 or _may_task(first)):
+                    place = begin
+                if place >= 0:
+                    if n_found == len(found):
+                        found = np.concatenate((found, np.empty_like(found)))
+                    found[n_found] = (doc, place - starts[doc])
+                    n_found += 1
+                before, begin_before = first, begin
+                first = last = np.uint32(0)
+            elif char_class != SPACE and char_class != 0:
+                code = codes[i]
+                if not first:
+                    first, begin = code, np.int64(i)
+                if not (code == 42 or code == 95 or code == 41 or code == 65289 or code == 34 or code == 96):
+                    last = code
+    return found[:n_found]
+
+
+@njit(cache=True, nogil=True)
+def _may_ask(code):  # type: ignore[no-untyped-def]
+    """Whether a heading, an item, a quotation or bold type may begin with a character: # * _ ( ( - [ > or a digit."""
+    return (
+        code == 35 or code == 42 or code == 95 or code == 40 or code == 65288 or code == 45 or code == 62
+        or code == 91 or 48 <= code <= 57
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _may_task(code):  # type: ignore[no-untyped-def]
+    """Whether the statement of a task may begin with a character, as in Given, Find, Write, 给定, 求, 编写."""
+    return (
+        code == 71 or code == 70 or code == 87 or code == 73 or code == 68 or code == 89
+        or code == 0x7ED9 or code == 0x6C42 or code == 0x7F16 or code == 0x5B9E or code == 0x8BBE or code == 0x5199
+        or code == 0x7D66 or code == 0x7DE8 or code == 0x5BE6 or code == 0x8A2D or code == 0x5BEB
+    )  # fmt: skip
+
+
 def read_marks(
     codes: np.ndarray, starts: np.ndarray, places: np.ndarray, pattern: re.Pattern[str]
 ) -> Iterator[tuple[int, list[Mark]]]:

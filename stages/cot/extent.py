@@ -68,6 +68,10 @@ class Walker:
             if mark.begin >= begin and mark.role in ENDINGS:
                 ending, stop = mark, mark.begin
                 break
+            is_next = mark.role == self.marks[i].role == "proof" and self.layout.starts_line(mark.begin)
+            if mark.begin > begin and is_next:
+                ending, stop = mark, mark.begin
+                break
             if mark.begin > begin and mark.role in SOLVES and (task := self.task_before(mark, begin, i, k)):
                 ending, stop = mark, task
                 break
@@ -81,7 +85,7 @@ class Walker:
         indent = self.layout.indent(own) if own < len(self.layout) and self.layout.is_admonition(own) else -1
         level = 1 if indent >= 0 else level
         counted = 0
-        bound = self.bound(ahead, begin, ending)
+        bound = self.bound(self.marks[i], ahead, begin, ending)
         skip_to = begin
         for k, first, last in self.layout.within(begin, stop):
             if first < skip_to:
@@ -132,7 +136,7 @@ class Walker:
             if n_lines and n_plain > LOOK_AHEAD:
                 break
             n_lines += 1
-            if (tells or n_lines == 1) and (not self.layout.is_markup(k) or self.completes(first, end)):
+            if self.completes(first, end) or ((tells or n_lines == 1) and not self.layout.is_markup(k)):
                 end = last
             if self.marks[i].role == "proof" and self.patterns.finishes.search(
                 self.text, max(first, last - 12), last
@@ -140,10 +144,14 @@ class Walker:
                 break
         return Extent(end, end, None)
 
-    def bound(self, ahead: Sequence[Mark], begin: int, ending: Mark | None) -> int:
+    def bound(self, asked: Mark, ahead: Sequence[Mark], begin: int, ending: Mark | None) -> int:
         """Return the offset up to which the marks say that all text is of the solution; begin if they do not."""
         if ending is not None and ending.role in ("end", "close"):
             return ending.begin
+        if ending is not None and ending.role == asked.role == "question":
+            words = (self.text[mark.start : mark.end].strip("*_ :：") for mark in (asked, ending))
+            if len(set(words)) == 1:  # a list of questions with their answers
+                return ending.begin
         last = begin
         for mark in ahead:
             if mark.begin - last > NEXT_PART_CHARS or (ending is not None and mark.begin >= ending.begin):

@@ -14,13 +14,22 @@ from stages.cot.answer import answer_within, is_whole, whole_answer
 from stages.cot.choices import labels
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS
+from stages.cot.question import BLANKS, CLOZE
+from stages.cot.sections import AMOUNT, HAS_VALUE, TERM
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
 
 FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
+CHOICE = re.compile(
+    r"(?:选择?|答案?[：:]?)?\s?[$（(]?\s?([a-h])\s?[$）)]?\s?[.。．,，;；、:：\n](?!\s?[a-z]\s?[,，、])"
+)  # at the begin
+OMITS = re.compile(
+    r"(?:details?|proof|rest|verification|argument)[^.\n]{0,30}(?:omitted|left )|(?<![a-z])omitted\.|"
+    r"left as an exercise|(?:细节|证明|其余)[^。\n]{0,8}(?:略|留给|留作)"
+)  # what a proof leaves out
+CLAUSE = re.compile(r"[，；;。]|, |: |\\(?:Rightarrow|implies)\s|=>")
 CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
@@ -31,11 +40,16 @@ OPERATION = re.compile(
     r"[-+＋*/×÷^−–·∙√²³%‰]|\\(?:times|cdot|div|ast|over|plus|[dtc]?frac|sqrt|bullet|%)|\d\s?[x乘除加减]|乘以|除以|加上|减去"
     r"|plus|minus|times|divided|percent"
 )
+NUMBERS = re.compile(
+    r"[\d½⅓⅔¼¾⅕⅛][^\n]*?[=＝≈]\s*(?:[\s$({\[+\-−~&|￥¥€£]|\\[a-zA-Z]+)*[\d½⅓⅔¼¾⅕⅛√]"
+)  # a number, and one behind a relation sign
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 LETTER_CHARS = 24  # longest answer that names a choice
 REMARKS = 6  # steps, at most, after the first of those that comment on a solution
 CHAIN = 3  # equations that one step counts for
+BRIEF_CHARS = 20  # of words beside the code of an exercise
+PROOF_CHARS = 80  # of the proof of a claim, from which on it need not have words that argue
 EXPLAINS_CHARS = 60  # of what explains a choice
 
 
@@ -56,6 +70,11 @@ def judge(
     if flaw:
         return _reject(draft, flaw)
     solution = _without_finish(text, *draft.solution, patterns)
+    chosen = CHOICE.match(text, *solution) if draft.answer is None else None
+    if chosen and chosen.group(1) in labels(text, *draft.question.range):
+        draft.answer, solution = chosen.span(1), trim(text, chosen.end(), solution[1])
+        draft.named = True
+        draft.kinds.add("answer")
     steps, cut = cut_steps(
         text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None)
     )
@@ -69,6 +88,11 @@ def judge(
         kinds |= {how} - {""}
     if answer and not draft.named and answer is not draft.answer:
         steps, answer = whole_answer(text, steps, answer, config)
+    if answer and [answer] == steps and not layout.code_at(answer[0]):
+        answer = _last_clause(text, *answer)
+    if draft.role == "proof" and answer and not draft.named and not is_whole(text, *answer):
+        whole = [step for step in steps if is_whole(text, *step) and not layout.code_at(step[0])]
+        answer = whole[-1] if whole else answer
     reason = _flaw(text, draft, steps, answer, kinds, layout, patterns, config)
     if not reason and answer:
         kinds |= evidence(text, steps, cut, layout, patterns)
@@ -90,6 +114,15 @@ def judge(
                 draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score
             )
     return _reject(draft, reason)
+
+
+def _last_clause(text: str, start: int, end: int) -> Range:
+    """The last clause of the only step of a solution; the step if it has one clause or a part would not be whole."""
+    cuts = [match.end() for match in CLAUSE.finditer(text, start, end - 1)]
+    for cut in reversed(cuts):
+        if any(map(str.isalnum, text[cut:end])) and is_whole(text, cut, end):
+            return trim(text, cut, end)
+    return start, end
 
 
 def _reject(draft: Draft, reason: str) -> Reject:
@@ -159,7 +192,14 @@ def _flaw(
 ) -> str:
     """The first of REASONS that applies to steps and answer, except low_support; "" if none does."""
     start, end = draft.question.range
-    if len(steps) < config.min_steps or (len(steps) == 1 and not _is_chain(text, draft, steps[0], patterns)):
+    is_set = (
+        draft.question.is_exercise and draft.role in ("solution", "explanation") and draft.answer is not None
+    )
+    explains = "answer" in kinds and sum(b - a for a, b in steps) >= BRIEF_CHARS
+    explains = explains and (is_set or bool(labels(text, start, end)))
+    if len(steps) < config.min_steps or (
+        len(steps) == 1 and not explains and not _is_chain(text, draft, steps[0], patterns)
+    ):
         return "few_steps"
     if len(steps) > config.max_steps:
         return "many_steps"
@@ -172,8 +212,14 @@ def _flaw(
     if draft.is_weak and _lists_questions(text, steps, layout, patterns):
         return "lists_questions"
     if patterns.evades.match(text[slice(*answer)]) or (
-        patterns.evades.match(text[slice(*steps[0])]) and len(steps) <= config.min_steps
+        patterns.evades.match(text[slice(*steps[0])])
+        and (
+            len(steps) <= config.min_steps
+            or (draft.role == "proof" and steps[0][1] - steps[0][0] < BRIEF_CHARS)
+        )
     ):
+        return "evasive"
+    if draft.role == "proof" and OMITS.search(text, steps[0][0], steps[-1][1]):
         return "evasive"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
@@ -203,9 +249,11 @@ def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Ran
 
 
 def _may_compute(line: str) -> bool:
-    """Whether a line has an operation and a relation sign, or a chain of relations: it may hold a false equation."""
+    """Whether a line may hold a false equation: numbers around a relation, with an operation or another relation."""
     n_relations = sum(map(line.count, "=＝≈"))
-    return n_relations > 1 or (n_relations > 0 and OPERATION.search(line) is not None)
+    if not n_relations or not NUMBERS.search(line):
+        return False
+    return n_relations > 1 or OPERATION.search(line) is not None
 
 
 def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:
@@ -216,7 +264,7 @@ def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Pa
 
 def _is_chain(text: str, draft: Draft, step: Range, patterns: Patterns) -> bool:
     """Whether the only step of a marked exercise is a chain of equations or gives a reason."""
-    if not (draft.question.is_marked or draft.question.is_numbered):
+    if not (draft.question.is_marked or draft.question.is_numbered or draft.role == "section"):
         return False
     return len(EQUALS.findall(text, *step)) > 1 or bool(patterns.argues.search(text, *step))
 
@@ -238,6 +286,7 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
         bool(
             searched.search(text[slice(*question.range)])
             or BLANKS.search(text, *question.range)
+            or CLOZE.search(text[max(question.start, question.end - 16) : question.end])
             or labels(text, *question.range)
         )
         or not question.is_marked
@@ -255,18 +304,41 @@ def _argues(
     config: Config,
 ) -> bool:
     """Whether enough steps argue or compute; a plan in words suffices where question and solution are marked."""
+    if draft.role == "section":  # see stages.cot.sections
+        return True
     last = [answer] if steps and answer and answer[0] >= steps[-1][1] and not draft.named else []
     parts = [part for part in [*steps, *last] if not layout.code_at(part[0])]
     argues, computes, plans = patterns.argues, patterns.computes, patterns.plans
     question, asked = draft.question, text[draft.question.start : draft.question.end]
     n_arguing = sum(bool(argues.search(text, *part)) for part in parts)
+    if (
+        question.is_exercise
+        and draft.role == "solution"
+        and draft.answer is not None
+        and patterns.asks.search(asked)
+        and sum(b - a for a, b in parts) >= BRIEF_CHARS
+    ):
+        return True  # 【答案】 and 【解析】 of an exercise
+    is_long = len(parts) > 1 and sum(b - a for a, b in parts) >= PROOF_CHARS
+    if draft.role == "proof" and question.is_claim and is_long:
+        return True
+    n_listed = sum(any(number.match(text, *part) for number in patterns.numbers) for part in parts)
+    has_code = any(layout.code_at(start) for start, _ in [*steps, *([answer] if answer else [])])
+    if draft.role == "answer" and question.is_exercise and not has_code and not labels(asked, 0, len(asked)):
+        if TERM.search(asked) and not AMOUNT.search(asked):
+            return False  # it asks for an explanation
+    if (
+        has_code
+        and (n_listed < LISTED or question.is_exercise)
+        and _explains_code(text, draft, parts, patterns)
+    ):
+        return True
     if draft.role == "explanation" and not question.is_numbered:
         if (
             not (patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked)))
             and n_arguing < 2
         ):
             return False
-    n_listed = sum(any(number.match(text, *part) for number in patterns.numbers) for part in parts)
     plain = question.is_exercise or bool(
         patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
     )
@@ -276,12 +348,23 @@ def _argues(
         and draft.role not in ("open", "proof")
         and (n_arguing < 2 and not kinds & {"answer", "boxed"})
     ):
-        n_sums = sum(bool(computes.search(text, *part)) for part in parts)
+        most = 1 if draft.role == "answer" else CHAIN
+        n_sums = sum(min(len(computes.findall(text, *part)), most) for part in parts)
         if n_sums < 2 or not (plain or question.is_numbered):
             return False
     if (question.is_turn or question.is_query) and draft.role != "open" and not kinds & {"answer", "boxed"}:
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
         concludes = question.is_query and any(patterns.concludes.match(text, a) for a, _ in parts[1:])
+        reasons = (
+            question.is_query
+            and n_arguing > 0
+            and not TERM.search(asked)
+            and bool(HAS_VALUE.search(asked) or "`" in asked)
+            and sum(len(set(plans.findall(text, *part))) for part in parts) >= LISTED
+            and sum(b - a for a, b in parts) >= EXPLAINS_CHARS
+        )
+        if reasons and n_listed < LISTED:
+            return True
         if (
             not concludes
             and n_sums < (2 if question.is_turn else 1)
@@ -313,6 +396,23 @@ def _argues(
     if question.is_marked and n_arguing and len(parts) > 2:
         return n_reasoning + sum(len(set(plans.findall(text, *part))) for part in parts) >= 3
     return n_reasoning >= max(2, config.min_reasoning_share * len(parts))
+
+
+def _explains_code(text: str, draft: Draft, prose: Sequence[Range], patterns: Patterns) -> bool:
+    """Whether the solution of a marked exercise is code with words that plan or explain it."""
+    question = draft.question
+    if draft.role == "proof" or (draft.role == "unmarked" and not question.is_headed):
+        return False
+    is_set = question.is_exercise or question.is_numbered or question.is_headed or question.is_query
+    is_set = is_set or draft.role == "solution"
+    least = BRIEF_CHARS if question.is_exercise else EXPLAINS_CHARS
+    if not (question.is_marked and is_set and sum(end - start for start, end in prose) >= least):
+        return False
+    asked = text[slice(*question.range)]
+    if not (question.is_exercise or patterns.asks.search(asked)):
+        return False
+    signs = (patterns.plans, patterns.argues, patterns.computes)
+    return sum(len(set(sign.findall(text, *part))) for part in prose for sign in signs) >= LISTED
 
 
 def evidence(text: str, steps: Sequence[Range], cut: str, layout: Layout, patterns: Patterns) -> set[str]:

@@ -9,18 +9,27 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from stages.cot.choices import labels
 from stages.cot.detect import Mark
-from stages.cot.extent import Extent, Walker
+from stages.cot.extent import NUMBER, Extent, Walker
 from stages.cot.judge import judge
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, EXAMPLE, Asker, Question
+from stages.cot.question import BLANKS, EXAMPLE, QUERY, SECTION_NUMBER, Asker, Question
+from stages.cot.sections import AMOUNT, Reader
 from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
 from stages.cot.unmarked import divide
 
+KEY = re.compile(
+    r"\W{0,8}(?:参考|标准|习题|练习)?(?:答案|解析|解答)(?:与?(?:解析|提示|解答|详解)|部分)?\W{0,6}$|\W{0,8}(?:answers?|solutions?)"
+    r"(?: (?:and|to|key|with)(?: [a-z]+){0,3})?\W{0,6}$"
+)  # the heading of a list of answers
+CLAIM_NUMBER = re.compile(r"(\d{1,2})\s?([°)）])")
+KEY_CHARS = 40  # at most, between the number of an answer and the mark of its explanation
+KEY_LINES = 400  # at most, between a question and the heading of the answers
 MARKUP = re.compile(
     r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`}]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*"
 )  # after a mark
@@ -49,6 +58,7 @@ OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
 EXAMPLE_CHARS = 400
 ASKED_CHARS = 1500  # at most, between the mark of a question and a word set apart by a blank
 ASKED_BY = ("question", "claim")
+RUNS = ("solution", "proof", "explanation", "answer")
 BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
 ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "hint", "end", "open", "result"))
 
@@ -143,8 +153,11 @@ class Page:
         asked = any(m.role == "question" and 0 < mark.begin - m.end < ASKED_CHARS for m in marks)
         return not (asked and ENDS_SENTENCE.search(before.rstrip()))
 
-    def read(self) -> tuple[list[Template], list[Reject]]:
-        """Return all templates in order, which do not overlap, and all rejects."""
+    def read(self, asking: Sequence[int] = ()) -> tuple[list[Template], list[Reject]]:
+        """Return all templates in order, which do not overlap, and all rejects.
+
+        Args: asking, offsets of lines that may be questions without marks, sorted.
+        """
         templates: list[Template] = []
         rejects: list[Reject] = []
         floor = 0
@@ -163,7 +176,41 @@ class Page:
             else:
                 rejects.append(outcome)
                 floor = max(floor, draft.floor) if draft.role != "explanation" else floor
+        if asking:
+            self.read_sections(asking, templates, rejects)
         return templates, rejects
+
+    def read_sections(self, asking: Sequence[int], templates: list[Template], rejects: list[Reject]) -> None:
+        """Add the solutions below questions without marks, where no other was found."""
+        taken = sorted(
+            (template.question[0], max(template.answer[1], template.steps[-1][1])) for template in templates
+        )
+        found: list[Template] = []
+        for section in Reader(self.text, self.layout, self.patterns).read(asking):
+            if len(templates) + len(rejects) + len(found) >= self.config.max_candidates:
+                break
+            start, end = section.question[0], section.body[1]
+            place = bisect_left(taken, (end, 0))
+            if place and taken[place - 1][1] > start:
+                continue
+            if any(
+                mark.role in ("question", "solution", "proof")
+                for mark in self.marks_within(section.question[1], end)
+            ):
+                continue
+            question = Question(*self.asker.clean(*section.question), False)
+            draft = Draft(question, self.without_markup(*section.body), role="section", floor=end, end=end)
+            outcome = judge(
+                self.text, self.source, draft, self.layout, self.patterns, self.config, self.stop_words
+            )
+            if isinstance(outcome, Template):
+                found.append(outcome)
+                taken.insert(place, (start, end))
+            else:
+                rejects.append(outcome)
+        if found:
+            templates += found
+            templates.sort(key=lambda template: template.question)
 
     def draft(self, i: int, floor: int) -> Draft | None:
         """Return question and solution around mark i; None if it does not begin a solution."""
@@ -184,7 +231,9 @@ class Page:
         if level < NO_HEADING:
             begin = self.layout.ends[self.layout.at(mark.begin)] if mark.role != "answer" else begin
         draft = Draft(question, (begin, begin), role=mark.role, floor=mark.end, is_headed=level < NO_HEADING)
-        side = self.side_answer(i, question) or (self.own_answer(i) if mark.role == "answer" else None)
+        is_keyed = self.layout.at(question.end - 1) < self.layout.at(mark.begin)
+        side = (self.keyed_answer(i) if is_keyed else None) or self.side_answer(i, question)
+        side = side or (self.own_answer(i) if mark.role == "answer" else None)
         if side and mark.role == "answer":
             begin = side[1]
         extent = self.walker.walk(begin, i, level, question, side is not None)
@@ -265,7 +314,13 @@ class Page:
         first, last = self.layout.span(start, end)
         while first < last and self.asker.is_furniture(first):
             start, first = min(self.layout.ends[first], end), first + 1
-        while first < last and self.asker.is_furniture(last - 1):
+        while (
+            first < last
+            and self.asker.is_furniture(last - 1)
+            and not (
+                last > 1 and self.walker.completes(self.layout.starts[last - 1], self.layout.ends[last - 2])
+            )
+        ):
             end, last = max(self.layout.starts[last - 1], start), last - 1
         return trim(self.text, start, end)
 
@@ -373,6 +428,9 @@ class Page:
             start += 1
         while end - start > 1 and self.text[end - 1] in "*_":
             end -= 1
+        tick = self.text.rfind("`", start, end)
+        if tick > start and end - tick < 4 and self.text.count("`", start, end) % 2:
+            end = tick  # the sign before the answer is a part of its mark
         return trim(self.text, start, end)
 
     def span_to(self, start: int, end: int) -> Range:
@@ -384,9 +442,14 @@ class Page:
     def question_before(self, i: int, floor: int) -> Question | None:
         """Return the question before mark i, marked or not, or None."""
         mark = self.marks[i]
+        keyed = self.keyed_question(i)
+        if keyed:
+            return keyed
         found = self.marked_question(i, floor)
         if found or (mark.role in ("step", "open") and self.near_end(i)):
             return found
+        i = self.first_of_run(i, floor)
+        mark = self.marks[i]
         before = self.marks[i - 1] if i else mark
         is_side = (
             before.role == "answer" and floor <= before.begin and mark.begin - before.end <= SIDE_ANSWER_CHARS
@@ -396,11 +459,90 @@ class Page:
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
             limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
         question = self.asker.before(
-            limit, max(floor, self.last_begin(i)), mark.role == "proof", self.is_plan(i)
+            limit,
+            max(floor, self.last_begin(i)),
+            mark.role == "proof",
+            self.is_plan(i),
+            self.text[mark.begin] in "【[",
         )
         if question is None or (mark.role == "step" and self.text[question.end - 1] not in "?？"):
             return None
         return question
+
+    @cached_property
+    def keys(self) -> list[int]:
+        """Return the lines that head a list of answers."""
+        return [k for k in range(len(self.layout)) if KEY.match(self.text, *self.layout.range(k))]
+
+    def item_at(self, i: int) -> tuple[int, int] | None:
+        """Return the number of the item in a list of answers that mark i continues, and where its text begins.
+
+        Between the number and the mark stands nothing, or a short answer, as in `3. B 【解析】`.
+        """
+        mark = self.marks[i]
+        k = self.layout.at(mark.begin)
+        if k >= len(self.layout) or self.layout.starts[k] >= mark.begin:
+            return None
+        item = NUMBER.match(self.text, self.layout.starts[k], mark.begin)
+        if item is None or mark.begin - item.end() > KEY_CHARS:
+            return None
+        return int(item.group(3)), item.end()
+
+    def keyed_question(self, i: int) -> Question | None:
+        """Return the question of the same number before the heading of a list of answers, or None."""
+        item = self.item_at(i) if self.marks[i].role in ("solution", "explanation", "proof") else None
+        k = self.layout.at(self.marks[i].begin) - 1
+        head = next((h for h in reversed(self.keys) if h <= k), None) if item else None
+        if item is None or head is None:
+            return self.claim_of(i) if self.marks[i].role == "proof" else None
+        stop = self.layout.starts[head]
+        for k in range(head - 1, max(-1, head - KEY_LINES), -1):
+            start, end = self.layout.range(k)
+            if self.layout.code_at(start):
+                continue
+            number = NUMBER.match(self.text, start, end)
+            value = int(number.group(3)) if number else 0
+            if number and value == item[0]:
+                return self.asker.checked(start, stop, start)
+            if number and value == item[0] + 1:
+                stop = start
+        return None
+
+    def claim_of(self, i: int) -> Question | None:
+        """Return the claim that a proof names by its number, as in `证明 2°`, in a list of claims above it, or None."""
+        mark = self.marks[i]
+        named = CLAIM_NUMBER.search(self.text, mark.start, min(mark.end + 6, len(self.text)))
+        if named is None or self.layout.at(mark.begin) >= len(self.layout):
+            return None
+        first = next((other for other in self.marks if other.role == "proof"), mark)
+        stop = self.span_to(0, first.begin)[1]
+        for k in range(self.layout.at(first.begin) - 1, max(-1, self.layout.at(first.begin) - KEY_LINES), -1):
+            start, end = self.layout.range(k)
+            number = CLAIM_NUMBER.match(self.text, start, end)
+            if number and number.groups() == named.groups():
+                start, stop = self.asker.clean(number.end(), stop)
+                return Question(start, stop, False, True, is_claim=True) if start < stop else None
+            stop = start if number else stop
+        return None
+
+    def keyed_answer(self, i: int) -> Range | None:
+        """Return the short answer between the number of an item and mark i, or None."""
+        item = self.item_at(i)
+        if item is None:
+            return None
+        start, end = self.without_emphasis(*self.span_to(item[1], self.marks[i].begin))
+        return (start, end) if any(map(str.isalnum, self.text[start:end])) else None
+
+    def first_of_run(self, i: int, floor: int) -> int:
+        """Return the first of the marks that follow each other without words between, as in 【解析】解：."""
+        while (
+            i
+            and self.marks[i - 1].role in RUNS
+            and self.marks[i - 1].begin >= floor
+            and not any(map(str.isalnum, self.text[self.marks[i - 1].end : self.marks[i].begin]))
+        ):
+            i -= 1
+        return i
 
     def last_begin(self, i: int) -> int:
         """Return the end of the last mark before mark i that begins a solution; no question goes back beyond it.
@@ -533,6 +675,7 @@ class Page:
             return None
         if not numbered and LISTS.match(self.text, mark.start):
             return None
+        is_query = bool(QUERY.match(self.text, mark.start))
         stop = min(
             len(self.text), mark.begin + self.config.max_question_chars + self.config.max_solution_chars
         )
@@ -540,9 +683,11 @@ class Page:
         taken = following is not None and following.begin < stop and following.role in BEGINS
         if following:
             stop = min(stop, following.begin)
-        cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken)
-        if cut is None:
+        cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken, is_query)
+        if cut is None or (headed and self.only_asks(mark.end, cut)):
             return None
+        if taken and following and not any(map(str.isalnum, self.text[cut : following.begin])):
+            return None  # the marks in a folded part say what it is
         start, end = self.asker.clean(mark.end, cut)
         question = self.asker.marked(mark, end)
         if not self.asker.demands(start, end, MANY):
@@ -551,3 +696,17 @@ class Page:
         draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)
         self.fill(draft, cut, extent, None)
         return draft
+
+    def only_asks(self, start: int, cut: int) -> bool:
+        """Return whether a section ends in a plain question and goes on under a heading that begins no solution."""
+        k = self.layout.at(cut - 1)
+        if k >= len(self.layout) or self.layout.level(k) == NO_HEADING:
+            return False
+        words = SECTION_NUMBER.match(self.text, *self.layout.range(k))
+        title = words.end() if words else self.layout.starts[k]
+        asked = self.text[start : self.layout.starts[k]].rstrip()
+        return (
+            asked.endswith(("?", "？"))
+            and not AMOUNT.search(asked)
+            and not self.patterns.resumes.match(self.text, title, self.layout.ends[k])
+        )

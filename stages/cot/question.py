@@ -24,8 +24,17 @@ ITEM = re.compile(
 )
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
 HANGING = re.compile(r"#{1,6}[\s\d.、)）]*$")  # the part of a heading before the mark in it
+TITLE = re.compile(
+    r"(?:[^*\n]{1,40}\*\*)?\s?(?:[（(][^（）()\n]{1,30}[）)]\s?){1,2}\n|[^*\n]{1,40}\*\*[ \t]*\n"
+)  # what follows a mark of a question in its line: its title in bold type, its source
 CALLOUT = re.compile(r"\n(?:>\s?)+\[![a-z]+\]")  # a quotation with a title
-BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
+BLANKS = re.compile(
+    r"[(（](?:[ \u3000~$]|\\q?quad){1,12}[)）]|（[)）]|(?<=[\u4e00-\u9fff])\(\)|"
+    r"\u3000[ \u3000]+\u3000|_{3,}|\\(?:uline|underline)\{"
+)
+CLOZE = re.compile(
+    r"(?:[是为=＝]|等于|(?<![a-z])(?:is|are|equals|has|have|be))\s?\$?\s*[.．]?\s*$"
+)  # a sentence without its end
 PROVES = re.compile(r"证明|求证|prove|show that")
 CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
 EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
@@ -71,6 +80,7 @@ class Asker:
         return bool(
             self.patterns.asks.search(text, start, end)
             or BLANKS.search(text, start, end)
+            or CLOZE.search(text[max(start, end - 16) : end])
             or labels(text, start, end)
         )
 
@@ -125,6 +135,9 @@ class Asker:
         """Return the question after its mark, up to an offset."""
         callout = CALLOUT.search(self.text, mark.end, stop)
         start, end = self.clean(mark.end, callout.start() if callout else stop)
+        title = TITLE.match(self.text, start, end)
+        if title and trim(self.text, title.end(), end)[0] < end:
+            start, end = self.clean(title.end(), end)
         word = self.text[mark.start : mark.end]
         number = any(map(str.isdecimal, word)) or any(
             char in "一二三四五六七八九十①②③④⑤" for char in word[1:4]
@@ -147,11 +160,12 @@ class Asker:
         )
 
     def before(
-        self, limit: int, floor: int, is_claim: bool = False, has_plan: bool = False
+        self, limit: int, floor: int, is_claim: bool = False, has_plan: bool = False, is_exam: bool = False
     ) -> Question | None:
         """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph.
 
-        Args: has_plan, whether a plan and a solution follow it, so that words that may ask suffice.
+        Args: has_plan, whether a plan and a solution follow it, so that words that may ask suffice; is_exam,
+        whether a mark in brackets, as in exams, follows it, so that a passage to be read may be a part of it.
         """
         low = max(floor, limit - LOOK_BACK_CHARS)
         layout = self.layout
@@ -169,8 +183,11 @@ class Asker:
             return self.claim(last, limit, low)
         first, n_apart, n_after = last, 0, 0
         best: int | None = None
+        inner: Question | None = None  # a part of an item, (1), which may begin further above
         for k in range(last, -1, -1):
             start, end = layout.range(k)
+            if inner and (start < low or layout.is_apart(k + 1)):
+                return inner
             if start < low:
                 if end > floor and floor > start:
                     return self.checked(floor, limit, best)
@@ -183,8 +200,9 @@ class Asker:
                     return self.section(k, first, limit, best)
                 if not layout.is_option(k) and ITEM.match(self.text, start, end):
                     found = self.checked(start, limit, None)
-                    if found:
+                    if found and self.text[start] not in "(（":
                         return found
+                    inner = found or inner
                 is_stem = k < last and layout.is_option(k + 1) and not layout.is_option(k)
                 if best is None and (
                     is_stem
@@ -192,9 +210,9 @@ class Asker:
                     or (has_plan and self.asks(start, min(end, limit)))
                 ):
                     best = start
-                if best is None and not layout.is_option(k):
+                if best is None and inner is None and not layout.is_option(k):
                     n_after += end - start
-                    if n_after > AFTER_CHARS:
+                    if n_after > (LOOK_BACK_CHARS if is_exam else AFTER_CHARS):
                         return None
             first = k
             if best is not None and (layout.is_apart(k) or k == 0):
@@ -203,7 +221,7 @@ class Asker:
                 n_apart += 1
                 if n_apart >= LOOK_BACK:
                     break
-        return self.checked(best, limit, None) if best is not None else None
+        return inner or (self.checked(best, limit, None) if best is not None else None)
 
     def claim(self, last: int, limit: int, low: int) -> Question | None:
         """Return the paragraph that ends in a line as a claim, if it is worded like one or is a numbered item."""
@@ -247,7 +265,11 @@ class Asker:
             start, end = trim(self.text, number.end(), end)
         if start >= end or end - start > self.max_chars:
             return None
-        if asked is None and not (self.demands(start, end) or labels(self.text, start, end)):
+        if asked is None and not (
+            self.demands(start, end)
+            or labels(self.text, start, end)
+            or (number and CLOZE.search(self.text, start, end))
+        ):
             return None
         if self.defines(start, end) and not self.text[start:end].rstrip("*_ ").endswith(("?", "？")):
             return None

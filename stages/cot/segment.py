@@ -27,7 +27,7 @@ PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
 MAY_NUMBER = re.compile(r"[-*_#> \t【\[]*[\d(（第步s①-⑳]")
 HEADER_ROLES = ("solution", "proof", "explanation", "answer")
 HEADING = re.compile(r"#{1,6}\s")
-STARTS_LOWER = re.compile(r"[a-z(]")
+STARTS_LOWER = re.compile(r"[a-z(]|\$(?!\$)|\\(?!begin|item|end|\[)")
 ENDS_SENTENCE = re.compile(r"[.!?:;。！？：；．,，、=$\]}>|][\"'”’)）*_]*$")
 DIGITS = {char: i for i, char in enumerate("零一二三四五六七八九十")}
 WRAP_CHARS = 60  # least length of a hard-wrapped line
@@ -177,10 +177,10 @@ def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
     """Whether the line that begins at first continues the step before it."""
     if (
         text.count("$", begin, end) % 2
-        and "\n" not in text[end:first]
+        and text.count("\n", end, first) < 2
         and text.find("$", first, first + WRAP_CHARS) >= 0
     ):
-        return True  # the end of a sentence inside a formula
+        return True  # the end of a sentence or of a line inside a formula
     if text.count("$$", begin, end) % 2 or (text[end - 1] in ":：" and text.startswith("$", first)):
         return True
     for opening, closing in PAIRED:

@@ -93,7 +93,8 @@ class Reject(NamedTuple):
 class Draft:
     """A candidate during parsing: question and solution, the answer if one is marked, and the evidence.
 
-    role: of the mark that begins the solution; `unmarked` if there is none. end: offset at which parsing continues if
+    role: of the mark that begins the solution; `unmarked` if there is none, `section` if the question has
+    none either. end: offset at which parsing continues if
     it becomes a template; floor: if it is rejected. named: the answer has a mark after the solution. is_headed: the
     solution has a heading. is_cut: it is longer than the limit.
     """
@@ -112,4 +113,4 @@ class Draft:
     @property
     def is_weak(self) -> bool:
         """Whether the mark that begins the solution, if there is one, begins many other texts too."""
-        return self.role in ("explanation", "answer", "unmarked", "step")
+        return self.role in ("explanation", "answer", "unmarked", "section", "step")

@@ -5,26 +5,50 @@ The question ends where a folded part or a heading begins, or at the last senten
 
 from __future__ import annotations
 
+import re
+
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
 from stages.cot.question import SECTION_NUMBER
 from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
+PARTS = re.compile(
+    r"[\s#*_\d.、【\[]*(?:题目|输入|输出|样例|示例|例子|提示|数据|说明|约束|限制|背景|描述|前置知识|公司|标签|难度|时空|来源|"
+    r"(?:input|output|sample|example|constraint|note|hint|follow|limit|description|difficult|tag|compan|prerequisite|"
+    r"statement|format|topic|source)s?(?![a-z]{3}))"
+)  # headings of what belongs to the question of a programming exercise
 
 
 def divide(
-    text: str, start: int, stop: int, layout: Layout, patterns: Patterns, headed: bool, folded: bool
+    text: str,
+    start: int,
+    stop: int,
+    layout: Layout,
+    patterns: Patterns,
+    headed: bool,
+    folded: bool,
+    is_query: bool = False,
 ) -> int | None:
     """Return the offset at which the solution of a question begins, or None.
 
     Args: start, stop: offsets of the question and of what follows question and solution; headed, whether a heading
-    marks the question, so that a further heading ends it; folded, whether only a folded part may.
+    marks the question, so that a further heading ends it; folded, whether only a folded part may; is_query, whether a
+    paragraph after the question is its answer.
     """
     asked: int | None = None  # the end of the last sentence that asks
     if headed and not folded:
         lines = (k for k, _, _ in layout.within(start, stop))
-        inner = next((k for k in lines if layout.starts[k] >= start and layout.level(k) < 7), None)
+        inner = next(
+            (
+                k
+                for k in lines
+                if layout.starts[k] >= start
+                and layout.level(k) < 7
+                and not PARTS.match(text, *layout.range(k))
+            ),
+            None,
+        )
         if inner is not None and not layout.code_at(layout.starts[inner]):
             return layout.ends[inner] if layout.ends[inner] < stop else None
     for n, (k, first, last) in enumerate(layout.within(start, stop)):
@@ -54,7 +78,7 @@ def divide(
             return last if asked is not None and layout.level(k) < 7 and resumes else None
         if asked is not None and layout.is_apart(k) and not patterns.demands.search(text[first:last]):
             begins = patterns.starts.match(text, first) or patterns.argues.search(text, first, last)
-            return first if headed or begins else None
+            return first if headed or is_query or begins else None
         for begin, end in sentences(text, first, last):
             if patterns.demands.search(text[begin:end]):
                 asked = end

@@ -554,3 +554,66 @@ def test_a_hint_ends_a_solution_and_metadata_hold_none() -> None:
     assert "Use" not in answers(HINTED + "Use 4 + 5 = 9 because it is a sum.\n")[0]
     assert answers(f"---\nfaq: 1\n{SOLUTION}\n---\n\nText.\n") == []
     assert answers("Q：遇到有人凶我怎么办？\n\nA：保持距离，坚持拍摄。\n\n总之一定要坚持。\n") == []
+
+
+UNMARKED = {
+    "a run of marks": (
+        "1．已知一个正方形的边长为4，则它的面积是（　　）\nA．8\u3000B．16\u3000C．32\u3000D．64\n"
+        "【答案】B\n【解析】解：因为边长为4，\n所以面积为4×4=16，故选B．\n",
+        ["B"],
+    ),
+    "a list of answers": (
+        "一、选择题\n1. 已知集合 M={1,2,3}，则其子集的个数为（  ）\nA. 3 B. 6 C. 8 D. 9\n"
+        "2. 若 x+3=5，则 x 的值为（  ）\nA. 1 B. 2 C. 3 D. 4\n\n参考答案\n"
+        "1. C 【解析】含有3个元素的集合，子集的个数为2^3=8，故选C。\n"
+        "2. B 【解析】因为x+3=5，所以x=5-3=2，故选B。\n",
+        ["C", "B"],
+    ),
+    "the choice first": (
+        "题目：下列各数中，最大的是（  ）\nA. 2^3 B. 3^2 C. 7 D. 5\n"
+        "解：$B$。因为 2^3=8，而 3^2=9，\n所以 3^2 大于 2^3、7 和 5。\n",
+        ["B"],
+    ),
+    "a quotation below a numbered heading": (
+        "## 3.1 Sums of squares\n\n> Write a procedure that takes three numbers and returns the sum of the squares of"
+        " the two larger ones.\n\nBecause the smallest of the three is not needed, we can subtract its square from"
+        " the sum of all squares.\n\nTherefore we first find the minimum with two comparisons.\n\n"
+        "```scheme\n(define (f a b c) (- (+ (* a a) (* b b) (* c c)) (expt (min a b c) 2)))\n```\n",
+        ["```scheme"],
+    ),
+    "a question in bold type": (
+        "Some text about games.\n\n**How many ways are there to choose 2 cards of a deck of 52 cards?**\n\n"
+        "The first card is one of 52 and the second one of 51, so there are 52 * 51 = 2652 ordered pairs. "
+        "Since the order does not matter, we get 2652 / 2 = 1326 ways.\n\n## Other things\n\nMore text.\n",
+        ["1326"],
+    ),
+}
+"""Text of a form without mark-up of the question or the solution -> what its answers begin with or contain."""
+
+
+@pytest.mark.parametrize("form", UNMARKED)
+def test_a_problem_without_marks_is_found(form: str) -> None:
+    """Runs of marks, answers by number, a choice named first, a quoted exercise and a question in bold type."""
+    text, answers = UNMARKED[form]
+    (row,) = rows(text)
+    check(text, row)
+    found = [render(text, template)["answer"] for template in row["templates"]]
+    assert len(found) == len(answers), row["rejects"]
+    assert all(answer in part for answer, part in zip(answers, found, strict=True))
+
+
+EXPLANATIONS = [
+    "## 什么是闭包？\n\n闭包是一个函数，因为它记住了外层的变量，所以可以在外层返回之后使用。\n因此它常用于回调。\n",
+    "### 进程和线程的区别有哪些？\n\n1. 进程有独立的地址空间。\n2. 线程共享内存，因此通信更快，所以开销为 1/10。\n",
+    "**What is the difference between a list and a tuple?**\n\nA list can change, so it has 2 more methods. "
+    "Since a tuple cannot, it is hashable, thus usable as a key.\n",
+    "### 4.1 匹配问题\n\n> **单模式匹配（Single Matching）**：给定文本 T 和模式 p，要求找出 p 的所有出现位置。\n\n"
+    "如果从前向后读入，那么可以用前缀。因为它只需遍历一次，所以很快。\n",
+]
+
+
+@pytest.mark.parametrize("text", EXPLANATIONS)
+def test_an_explanation_of_a_term_is_no_solution(text: str) -> None:
+    """Headings, bold type and quotations that ask for concepts, with reasons below them."""
+    (row,) = rows(text)
+    assert not row["templates"]
