@@ -100,7 +100,7 @@ def _repair_of_rows(key: str, parts: list[str]) -> Repair:
 
 def _repair_of_index(key: str, parts: list[str]) -> Repair:
     """Of an index or a memory of pairs."""
-    folder, name = key.rpartition("/")[0], parts[-1]
+    folder = key.rpartition("/")[0]
     match parts:
         case [_, _, "erased.json"]:
             return Repair(
