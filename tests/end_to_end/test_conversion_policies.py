@@ -133,7 +133,7 @@ def test_convert_at_release(inputs: Path, tmp_path: Path) -> None:
     assert any(before[i]["n_tokens"] != after[i]["n_tokens"] for i in traditional)
     assert scripts(tmp_path / "store")["zho_Hant"]["released_as"] == "zho_Hans"
     card = (tmp_path / "store/releases/v1/README.md").read_text("utf-8")
-    assert "labelled anew: `zho_Hant` as `zho_Hans`" in card
+    assert "labelled anew: `zho_Hant` → `zho_Hans`" in card
     assert {row["language"] for row in ledger(tmp_path / "store")} == {
         row["language"] for row in after.values()
     }

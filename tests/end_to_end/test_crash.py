@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.errors import BicorpusError
@@ -95,7 +96,8 @@ def test_ctrl_c(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     for member in list(group_members(process.pid)):  # a terminal sends it to every process of the group
-        member.send_signal(signal.SIGINT)
+        with suppress(psutil.NoSuchProcess):  # it ended between
+            member.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "interrupted; finished work is kept" in err and "Traceback" not in err
