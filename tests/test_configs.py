@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipeline.config.load import load_run
 from pipeline.config.run_sets import with_set
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_rules
@@ -36,6 +37,12 @@ SOURCES: list[dict[str, Any]] = [  # Any: values of a run file
     {"name": "web", "reader": "stages.readers.wet", "files": "web/*.warc.wet.gz", "rank": 1},
     {"name": "copies", "reader": "stages.readers.jsonl", "files": "copies.jsonl", "rank": 2},
 ]
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_is_a_run_file(path: Path) -> None:
+    """Every file of configs/ loads as it is, by the loader of the commands."""
+    assert load_run(str(path)).annotate
 
 
 def page_of(path: Path) -> dict[str, Any]:  # Any: sections of a run file

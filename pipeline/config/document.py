@@ -52,6 +52,10 @@ def read_document(path: str) -> tuple[str, Setting]:
     return text, value
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""The key `<<`, which takes the keys of another mapping that are not set beside it."""
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """A YAML loader that raises for a repeated key instead of taking the last value."""
 
@@ -62,6 +66,8 @@ class _UniqueKeys(yaml.SafeLoader):
         """
         seen = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key_node.tag == MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable) or isinstance(key, tuple):
                 raise yaml.MarkedYAMLError(

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.annotate.addresses import Recipes
+from pipeline.config.document import read_document
 from pipeline.config.load import load_run
 from pipeline.config.phases import phases
 from pipeline.config.quantities import parse_bytes
@@ -165,6 +166,18 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path.write_text("corpus: a\ncorpus: b\n")
     with pytest.raises(ConfigError, match="'corpus' appears twice"):
         load_run(path)
+
+
+def test_a_mapping_may_take_the_keys_of_another(tmp_path: Path) -> None:
+    """Merge keys of YAML: what is set beside `<<` precedes, a key that appears twice beside it is still refused."""
+    text = "a: &a {min: 1, max: 2}\nb: {<<: *a, max: 3}\nc: {<<: [*a, {other: 4}]}\n"
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    found = read_document(str(path))[1]
+    assert found["b"] == {"min": 1, "max": 3} and found["c"] == {"min": 1, "max": 2, "other": 4}
+    path.write_text(f"{text}d: {{<<: *a, x: 1, x: 2}}\n")
+    with pytest.raises(ConfigError, match="'x' appears twice"):
+        read_document(str(path))
 
 
 @pytest.mark.parametrize(
