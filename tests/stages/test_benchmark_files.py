@@ -49,7 +49,7 @@ def hits(config: Config, *texts: str) -> list[list[dict[str, Any]]]:
 
 def test_choices_of_a_column_are_those_of_the_text(tmp_path: Path) -> None:
     """An item with choices in a column is found like one that contains them; choices alone are no hit."""
-    row = {"benchmark": "b", "id": "1", "question": STEM, "choices": CHOICES, "answer": "C"}
+    row: dict[str, Any] = {"benchmark": "b", "id": "1", "question": STEM, "choices": CHOICES, "answer": "C"}
     inside = {"benchmark": "b", "id": "1", "question": "\n".join([STEM, *(f"({c}) {t}" for c, t in zip("ABCD", CHOICES,
               strict=True))])}  # fmt: skip
     texts = [
@@ -75,7 +75,7 @@ def test_choices_of_a_column_are_those_of_the_text(tmp_path: Path) -> None:
 
 def test_an_answer_is_looked_for_behind_its_question(tmp_path: Path) -> None:
     """The letter of an answer is its choice; of an item without choices it is the text; elsewhere it is none."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"benchmark": "b", "id": "1", "question": STEM, "choices": CHOICES, "answer": "C"},
         {
             "benchmark": "b",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pii import IN_URLS, RULES, disjoint
+from stages.pii import disjoint
+from stages.pii.rules import IN_URLS, RULES
 
 Span = tuple[int, int, int, int]
 
