@@ -81,6 +81,7 @@ class Reader:
     def __init__(self, text: str, layout: Layout, patterns: Patterns) -> None:
         self.text, self.layout, self.patterns = text, layout, patterns
         self.known: dict[int, int] = {}
+        self.quoted_to = 0  # the line after the last quotation that was read
 
     def level(self, k: int) -> int:
         """Return the level of a heading; NO_HEADING for another line and in code."""
@@ -109,6 +110,8 @@ class Reader:
         elif first in "*_" and BOLD_TEXT.match(self.text, start, end):
             yield from self.asked("bold", k, k + 1, 7, self.bold_end(k))
         elif first == ">":
+            if k < self.quoted_to:
+                return
             while k and self.text[self.layout.starts[k - 1]] == ">":
                 k -= 1
             yield from self.quoted(k)
@@ -195,6 +198,8 @@ class Reader:
         stop = last
         while stop < len(layout):
             start, end = layout.range(stop)
+            if start > layout.ends[last - 1] + MAX_BODY_CHARS:
+                return
             if not layout.code_at(start):
                 item = ITEM.match(self.text, start, end)
                 is_next = item is not None and int(item.group(1)) == number + 1
@@ -220,7 +225,7 @@ class Reader:
         last = k
         while last < len(self.layout) and self.text[self.layout.starts[last]] == ">":
             last += 1
-        stop = last
+        stop = self.quoted_to = last
         while stop < len(self.layout) and self.level(stop) == NO_HEADING:
             if self.text[self.layout.starts[stop]] == ">" or self.layout.is_rule(stop):
                 break
