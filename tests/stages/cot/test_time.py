@@ -16,7 +16,7 @@ SHAPES = (
     "问：甲？\n答：乙\n", "<think>\n", "Q:\n", "例1 求x。\n", "# Problem 1\n", "【分析】x。", 
     "Strategy: x\n", "Example 1:\n",
     "<|im_start|>user\n", "\\begin{proof}\n", "A. x\n答案：A\n", "### 1. x?\n",
-    "Question: what is it?\nSolution: x\n", "例1 求x。\n解：x=1\n",
+    "Question: what is it?\nSolution: x\n", "例1 求x。\n解：x=1\n", "1. 一共有几个苹果？\n", "> 一共有几个苹果？\n\n",
 )  # fmt: skip
 
 
