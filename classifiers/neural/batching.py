@@ -52,7 +52,8 @@ class Batcher:
             chosen = order[start : start + n]
             try:
                 with torch.inference_mode():
-                    waiting.append((chosen, forward(*self._padded([sequences[i] for i in chosen]))))
+                    batch = pad([sequences[i] for i in chosen], self.pad_id, self.device)
+                    waiting.append((chosen, forward(*batch)))
                     if len(waiting) > 1:  # the GPU computes the next batch while the last one is copied
                         _collect(waiting.pop(0), rows)
             except Exception as error:
@@ -67,19 +68,20 @@ class Batcher:
             _collect(batch, rows)
         return [row for row in rows if row is not None]
 
-    def _padded(self, sequences: list[np.ndarray]) -> tuple[Torch, Torch]:
-        """Token ids and attention mask, int64 (n, length of the longest), on the device."""
-        torch = torch_module("")
-        length = max(len(sequence) for sequence in sequences)
-        ids = np.full((len(sequences), length), self.pad_id, np.int64)
-        mask = np.zeros((len(sequences), length), np.int64)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = sequence
-            mask[row, : len(sequence)] = 1
-        pinned = [torch.from_numpy(array) for array in (ids, mask)]
-        if self.device == "cuda":
-            pinned = [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in pinned]
-        return pinned[0], pinned[1]
+
+def pad(sequences: Sequence[np.ndarray], pad_id: int, device: str) -> tuple[Torch, Torch]:
+    """Token ids and attention mask, int64 (n, length of the longest), on the device."""
+    torch = torch_module("")
+    length = max(len(sequence) for sequence in sequences)
+    ids = np.full((len(sequences), length), pad_id, np.int64)
+    mask = np.zeros((len(sequences), length), np.int64)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+        mask[row, : len(sequence)] = 1
+    tensors = [torch.from_numpy(array) for array in (ids, mask)]
+    if device == "cuda":
+        tensors = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
+    return tensors[0], tensors[1]
 
 
 def _collect(batch: tuple[np.ndarray, Torch], rows: list[np.ndarray | None]) -> None:

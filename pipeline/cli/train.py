@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,29 +178,37 @@ def head(
 @click.option(
     "--length", type=click.IntRange(8), help="Tokens of a document to read.  [default: all, up to 512]"
 )
+@click.option(
+    "--fine-tune", "is_tuned", is_flag=True, help="Train the encoder as well; on a GPU if there is one."
+)
 @label_options
 def encoder(
-    files: tuple[str, ...], base: str, out: str, prefix: str, length: int | None, label: str, good: str | None,
-    fold: str | None, n_folds: int, settings: str | None, seed: int, is_dry: bool,
+    files: tuple[str, ...], base: str, out: str, prefix: str, length: int | None, is_tuned: bool, label: str,
+    good: str | None, fold: str | None, n_folds: int, settings: str | None, seed: int, is_dry: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Train a layer on a frozen encoder; write the model, which classifiers.transformer loads, with its evaluation.
+    """Train a layer on an encoder; write the model, which classifiers.transformer loads, with its evaluation.
 
-    Needs the extra `models`. Nothing is drawn, so --seed has no effect.
+    Needs the extra `models`. --settings are of --fine-tune: epochs, batch, learning_rate, warmup, weight_decay, clip.
+    Without it the encoder stays as it is, and nothing is drawn by --seed.
 
     Example: bicorpus train encoder labels.parquet --base models/bge-m3 --label score --good keep --out value
     """
     from pipeline.errors import UsageError
 
-    if settings:
-        raise UsageError("--settings: train encoder has none; use --prefix and --length")
+    if settings and not is_tuned:
+        raise UsageError(
+            "--settings: a frozen encoder has none; add --fine-tune, or use --prefix and --length"
+        )
     data = _module("data").read_labelled(_read(files), label, good, fold, n_folds)
     if "text" not in data.table.column_names:
         raise UsageError("no column 'text' in the labelled files")
     if is_dry:
         _print_labelled(data, out, as_json)
         return
-    _print(_module("encoder").train_encoder(data, base, out, prefix, length), as_json)
+    tuning = _module("finetune").Settings.of(_settings(settings)) if is_tuned else None
+    watch = _watched("fine-tune", as_json)
+    _print(_module("encoder").train_encoder(data, base, out, prefix, length, tuning, seed, watch), as_json)
 
 
 @train.command()
@@ -331,6 +341,18 @@ def _read(paths: tuple[str, ...]) -> Any:  # Any: pyarrow.Table, imported late
         return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     except pa.ArrowException as error:
         raise UsageError(f"{', '.join(paths)}: {error}; expected the same columns in each") from error
+
+
+def _watched(name: str, quiet: bool) -> Callable[[int], AbstractContextManager[Callable[[], None]]]:
+    """Progress of a training on stderr, given its number of steps."""
+    from pipeline.runtime.progress import Progress
+
+    @contextmanager
+    def watch(n_steps: int) -> Iterator[Callable[[], None]]:
+        with Progress(quiet=quiet).phase(name, n_steps, "steps") as phase:
+            yield phase.step
+
+    return watch
 
 
 def _settings(text: str | None) -> dict[str, Any]:  # Any: a number or text

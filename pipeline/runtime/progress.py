@@ -17,6 +17,7 @@ from pipeline.translation import message, t
 WORDS = (
     message("ingest"), message("derive"), message("annotate"), message("global"), message("release"),
     message("judge rules"), message("decide"), message("quantiles"), message("ask"), message("compact"),
+    message("fine-tune"), message("steps"),
     message("shards"), message("parts"), message("partitions"), message("documents"), message("tasks"),
     message("inputs"), message("running"), message("done"), message("failed"),
 )  # fmt: skip

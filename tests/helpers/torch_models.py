@@ -62,15 +62,15 @@ def classifier(folder: Path, seed: int = 1, **settings: Any) -> Path:  # Any: se
     return folder
 
 
-def encoder(folder: Path, seed: int = 1) -> Path:
-    """A BERT without a head, in the form of sentence-transformers, with mean pooling."""
+def encoder(folder: Path, seed: int = 1, **settings: Any) -> Path:  # Any: settings of transformers
+    """A BERT without a head, in the form of sentence-transformers, with mean pooling; settings: such as dropout."""
     torch = torch_or_skip()
     from transformers import BertConfig, BertModel
 
     folder.mkdir(parents=True, exist_ok=True)
     config = BertConfig(
         vocab_size=save_tokenizer(folder), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=64, initializer_range=0.5,
+        intermediate_size=64, max_position_embeddings=64, initializer_range=0.5, **settings,
     )  # fmt: skip
     torch.manual_seed(seed)
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
