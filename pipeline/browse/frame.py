@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,6 @@ from pipeline.dataset.sidecars import read_columns, read_sidecar
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import Finished
 from pipeline.names import nearest
-from pipeline.recipe import optional_module
 from pipeline.schema import CANONICAL, OWNERS
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 
@@ -38,7 +38,6 @@ class Frame:
     """The documents of a build, numbered from 0 over its shards in their order."""
 
     def __init__(self, finished: Finished) -> None:
-        self.polars = optional_module("polars", "polars", "frames", "the explorer")
         self.finished, self.store, self.run = finished, finished.store, finished.run
         self.decisions = finished.decisions()
         self.starts = np.cumsum([0, *(d.shard.n_rows for d in self.decisions)])
@@ -132,14 +131,14 @@ class Frame:
 
     # Filters
 
-    def series(self, name: str) -> Any:  # Any: a polars.Series
+    def series(self, name: str) -> pl.Series:
         """A column as a Polars series; lists and structures are not supported.
 
         Raises: UsageError for a column of lists or structures.
         """
         if pa.types.is_nested(self.types.get(name, pa.null())):
             raise UsageError(f"{name} is a {self.types[name]}; expected a column of text or numbers")
-        return self.polars.from_arrow(self.column(name))
+        return pl.Series(self.column(name))
 
     def matching(self, wheres: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Rows that pass all conditions, in order: int64 (n,).
@@ -168,7 +167,7 @@ class Frame:
             mask = series.is_null() if operator == "null" else series.is_not_null()
             return np.asarray(mask.to_numpy())
         if operator == "contains":
-            found = series.cast(self.polars.String).str.contains(str(value), literal=True)
+            found = series.cast(pl.String).str.contains(str(value), literal=True)
             return np.asarray(found.fill_null(False).to_numpy())
         typed = typed_value(value, self.types[column], column)
         compare = {

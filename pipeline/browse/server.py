@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+from polars.exceptions import PolarsError
 
 from pipeline.browse import document as documents
 from pipeline.browse.frame import DECIDED, OPERATORS, Frame
@@ -166,7 +167,6 @@ class Explorer(ThreadingHTTPServer):
     def __init__(self, frame: Frame, port: int = 0) -> None:
         self.frame, self.token = frame, secrets.token_urlsafe(24)
         self.page, self.policy = explorer_page()
-        self.refused: type[Exception] = frame.polars.exceptions.PolarsError
         super().__init__((HOST, port), Handler)
 
     @property
@@ -236,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
             if not isinstance(body, dict):
                 raise UsageError("expected a JSON object")
             found = answer(self.server.frame, body)
-        except (BicorpusError, ValueError, TypeError, KeyError, OverflowError, self.server.refused) as error:
+        except (BicorpusError, ValueError, TypeError, KeyError, OverflowError, PolarsError) as error:
             return self.fail(HTTPStatus.BAD_REQUEST, str(error) or type(error).__name__)
         data = json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogatepass")
         self.send(HTTPStatus.OK, "application/json; charset=utf-8", data)

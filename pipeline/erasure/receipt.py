@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.release_schema import order_path
 from pipeline.errors import BicorpusError
-from pipeline.inspect.locate import in_order, token_bounds
+from pipeline.inspect.locate import token_bounds
 from pipeline.inspect.release_files import read_checksums, read_order
 from pipeline.storage.store import Store, open_store
 from pipeline.translation import t
@@ -59,7 +59,7 @@ def rows_of(release: Store, name: str, doc_ids: pa.Array) -> list[int]:
 def token_ranges(release: Store, mix: str, doc_ids: pa.Array, listed: Iterable[str]) -> list[Plain]:
     """Return the ranges of the token stream of a mix that hold documents; positions in files if it has token files."""
     order = read_order(release, mix)
-    bounds = token_bounds(release, mix, in_order(release, mix, order))
+    bounds = token_bounds(release, mix, order)
     key, starts, names = f"tokens/{mix}/tokens.json", np.zeros(1, np.int64), [""]
     if key in set(listed):
         parts = json.loads(release.get(key))["parts"]

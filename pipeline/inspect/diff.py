@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
+import polars as pl
 import pyarrow.compute as pc
 
 from pipeline.cells import pad, pad_left
 from pipeline.errors import UsageError
 from pipeline.inspect.drift import drift_rows, has_drifted, input_changes, recipe_changes, rule_changes
-from pipeline.inspect.release_files import read_checksums, read_parts
+from pipeline.inspect.release_files import each_part, read_checksums
+from pipeline.inspect.verify_ledger import ids
 from pipeline.report.release_numbers import read_numbers
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
@@ -35,24 +36,14 @@ def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JS
             raise UsageError(
                 f"{release.url}: no checksums.sha256; this is no release, or it was not finished"
             )
-    before, after = outcomes(old), outcomes(new)
-    changed: Counter[tuple[str, str]] = Counter()
-    examples: dict[tuple[str, str], list[str]] = {}
-    for doc_id in sorted(before.keys() | after.keys()):
-        change = (before.get(doc_id, (ABSENT, ""))[0], after.get(doc_id, (ABSENT, ""))[0])
-        if change[0] != change[1]:
-            changed[change] += 1
-            examples.setdefault(change, []).append(doc_id)
+    both = joined(outcomes(old), outcomes(new))
     lineages = [json.loads(release.get("lineage.json")) for release in (old, new)]
     numbers = [read_numbers(release.get("report.json")) for release in (old, new)]
     return {
         "old": {"url": old.url, **lineages[0]["counts"]},
         "new": {"url": new.url, **lineages[1]["counts"]},
-        "changes": [
-            {"from": a, "to": b, "documents": n, "examples": examples[a, b][:EXAMPLES]}
-            for (a, b), n in sorted(changed.items(), key=lambda item: (-item[1], item[0]))
-        ],
-        "languages": by_language(before, after),
+        "changes": changed_outcomes(both, old, new),
+        "languages": kept_by_language(both),
         "texts": changed_texts(old, new),
         "mixes": {
             name: [lineage["mixes"].get(name, {}).get("tokens") for lineage in lineages]
@@ -66,37 +57,87 @@ def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JS
     }
 
 
-def outcomes(release: Store) -> dict[str, tuple[str, str]]:
-    """Outcome of every document of a release: doc_id -> (rule or KEPT, language)."""
-    ledger = read_parts(release, read_checksums(release), "ledger/", ["doc_id", "rule", "language"])
-    columns = (ledger[name].to_pylist() for name in ("doc_id", "rule", "language"))
-    return {doc_id: (rule or KEPT, language) for doc_id, rule, language in zip(*columns, strict=True)}
+def outcomes(release: Store) -> pl.DataFrame:
+    """Outcome of every document of a release: id (64 bits of the hash of doc_id), outcome (rule or KEPT), language."""
+    schema = {"id": pl.UInt64, "outcome": pl.Categorical, "language": pl.Categorical}
+    frames = [pl.DataFrame(schema=schema)]
+    for _, table in each_part(release, read_checksums(release), "ledger/", ["doc_id", "rule", "language"]):
+        frames.append(
+            pl.DataFrame(table.drop_columns(["doc_id"])).select(
+                pl.Series("id", ids(table["doc_id"])),
+                pl.col("rule").fill_null(KEPT).cast(pl.Categorical).alias("outcome"),
+                pl.col("language").cast(pl.Categorical),
+            )
+        )
+    return pl.concat(frames)
 
 
-def by_language(
-    before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str]]
-) -> dict[str, list[int]]:
-    """Number of kept documents before and after, by language."""
-    counts = [
-        Counter(language for rule, language in release_outcomes.values() if rule == KEPT)
-        for release_outcomes in (before, after)
+def joined(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Outcomes of both releases by id: outcome, language, outcome_after, language_after; ABSENT where there is none."""
+    both = before.join(after, on="id", how="full", coalesce=True, suffix="_after")
+    return both.with_columns(pl.col("outcome", "outcome_after").fill_null(ABSENT))
+
+
+def changed_outcomes(both: pl.DataFrame, old: Store, new: Store) -> list[dict[str, Any]]:
+    """Documents with another outcome, the most frequent change first, each with some of their ids."""
+    pair = [
+        pl.col("outcome").cast(pl.String).alias("from"),
+        pl.col("outcome_after").cast(pl.String).alias("to"),
     ]
-    return {
-        name: [release_outcomes[name] for release_outcomes in counts]
-        for name in sorted(counts[0].keys() | counts[1].keys())
-    }
+    groups = (
+        both.filter(pl.col("outcome") != pl.col("outcome_after"))
+        .group_by(pair)
+        .agg(pl.len().alias("documents"), pl.col("id").bottom_k(EXAMPLES))
+        .sort(["documents", "from", "to"], descending=[True, False, False])
+    )
+    names = names_of({i for row in groups["id"] for i in row}, old, new)
+    return [
+        {"from": a, "to": b, "documents": n, "examples": sorted(names[i] for i in row)}
+        for a, b, n, row in groups.select("from", "to", "documents", "id").iter_rows()
+    ]
+
+
+def names_of(wanted: set[int], *releases: Store) -> dict[int, str]:
+    """Ids of documents by 64 bits of their hash, read again from the ledgers."""
+    found: dict[int, str] = {}
+    numbers = np.array(sorted(wanted), np.uint64)
+    for release in releases if wanted else ():
+        for _, table in each_part(release, read_checksums(release), "ledger/", ["doc_id"]):
+            own = ids(table["doc_id"])
+            rows = np.flatnonzero(np.isin(own, numbers))
+            found |= dict(zip(own[rows].tolist(), table["doc_id"].take(rows).to_pylist(), strict=True))
+    return found
+
+
+def kept_by_language(both: pl.DataFrame) -> dict[str, list[int]]:
+    """Number of kept documents before and after, by language."""
+    counts: dict[str, list[int]] = {}
+    for i, end in enumerate(("", "_after")):
+        kept = both.filter(pl.col(f"outcome{end}") == KEPT).group_by(f"language{end}").len()
+        for name, n in kept.iter_rows():
+            counts.setdefault(name, [0, 0])[i] = n
+    return dict(sorted(counts.items()))
 
 
 def changed_texts(old: Store, new: Store) -> int:
     """Number of documents kept in both releases whose record has another text."""
-    tables = []
-    for release in (old, new):
-        data = read_parts(release, read_checksums(release), "data/", ["doc_id", "lineage"])
-        hashes = pc.struct_field(data["lineage"], "text_hash") if data.num_rows else pa.array([], pa.string())
-        tables.append(
-            dict(zip(data["doc_id"].to_pylist() if data.num_rows else [], hashes.to_pylist(), strict=True))
+    before, after = kept_texts(old), kept_texts(new)
+    both = before.join(after, on="id", suffix="_after")
+    return both.filter(pl.col("text") != pl.col("text_after")).height
+
+
+def kept_texts(release: Store) -> pl.DataFrame:
+    """Kept documents of a release: id, text (64 bits of the hash of the record's text)."""
+    schema = {"id": pl.UInt64, "text": pl.UInt64}
+    parts = each_part(release, read_checksums(release), "data/", ["doc_id", "lineage"])
+    tables = [
+        pl.DataFrame(
+            {"id": ids(table["doc_id"]), "text": ids(pc.struct_field(table["lineage"], "text_hash"))},
+            schema=schema,
         )
-    return sum(tables[0][doc_id] != tables[1][doc_id] for doc_id in tables[0].keys() & tables[1].keys())
+        for _, table in parts
+    ]
+    return pl.concat([pl.DataFrame(schema=schema), *tables])
 
 
 def changed_steps(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

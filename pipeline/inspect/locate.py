@@ -15,7 +15,8 @@ import pyarrow as pa
 from pipeline.errors import UsageError
 from pipeline.feed.sources import Sequences, Source, open_source
 from pipeline.inspect.megatron import MegatronIndex
-from pipeline.inspect.release_files import read_checksums, read_order, read_parts
+from pipeline.inspect.release_files import each_part, part_names, read_checksums, read_order, read_rows
+from pipeline.inspect.verify_ledger import ids
 from pipeline.names import nearest
 from pipeline.storage.store import Store
 from pipeline.translation import t
@@ -35,26 +36,19 @@ def locate_documents(
     if mix not in lineage["mixes"]:
         raise UsageError(f"no mix {mix!r} in this release{nearest(mix, lineage['mixes'])}")
     order = read_order(release, mix)
-    documents = in_order(release, mix, order)
-    bounds = token_bounds(release, mix, documents)
+    bounds = token_bounds(release, mix, order)
     starts, total = bounds[:-1], int(bounds[-1])
     if not 0 <= first < last or first >= total:
         raise UsageError(f"tokens {first:,} to {last:,}: expected a range within the mix's {total:,} tokens")
     low = int(np.searchsorted(starts, first, side="right")) - 1
     high = int(np.searchsorted(starts, last, side="left"))
-    rows = documents.slice(low, high - low).to_pylist()
-    entries = order.slice(low, high - low).to_pylist()
     return [
-        {
-            **entry,
-            "first_token": int(starts[low + i]),
-            **{name: row[name] for name in SHOWN_COLUMNS if name != "doc_id"},
-        }
-        for i, (entry, row) in enumerate(zip(entries, rows, strict=True))
+        {**entry, "first_token": int(starts[low + i]), **shown}
+        for i, (entry, shown) in enumerate(documents_at(release, mix, order, np.arange(low, high)))
     ]
 
 
-def token_bounds(release: Store, mix: str, documents: pa.Table) -> np.ndarray:
+def token_bounds(release: Store, mix: str, order: pa.Table) -> np.ndarray:
     """Positions in the token stream at which the documents of a mix begin, and its end: int64 (n_docs + 1,).
 
     From the token files if the mix has those of Megatron or datatrove, otherwise from the counts of the documents.
@@ -62,8 +56,43 @@ def token_bounds(release: Store, mix: str, documents: pa.Table) -> np.ndarray:
     key = f"tokens/{mix}/tokens.json"
     if release.exists(key) and {"megatron", "ds"} & set(json.loads(release.get(key))["formats"]):
         return Sequences(release.url, mix, 1).bounds
-    sizes = documents["n_tokens"].fill_null(0).to_numpy().astype(np.int64) + 1
-    return np.cumsum([0, *sizes])
+    bounds = np.zeros(len(order) + 1, np.int64)
+    np.cumsum(token_counts(release, mix, order) + 1, out=bounds[1:])
+    return bounds
+
+
+def token_counts(release: Store, mix: str, order: pa.Table) -> np.ndarray:
+    """Tokens of the documents of a mix in training order, int64 (n_docs,): of the files of the mix, or of data/."""
+    listed, columns = read_checksums(release), ["doc_id", "n_tokens"]
+    if part_names(listed, f"mixes/{mix}/"):
+        parts = each_part(release, listed, f"mixes/{mix}/", columns[1:])
+        return np.concatenate([_counts(table) for _, table in parts])
+    tables = [
+        (ids(table["doc_id"]), _counts(table)) for _, table in each_part(release, listed, "data/", columns)
+    ]
+    keys, counts = (np.concatenate(arrays) for arrays in zip(*tables, strict=True))
+    place = np.argsort(keys)
+    found: np.ndarray = counts[place[np.searchsorted(keys, ids(order["doc_id"]), sorter=place)]]
+    return found
+
+
+def _counts(table: pa.Table) -> np.ndarray:
+    return np.asarray(table["n_tokens"].combine_chunks().fill_null(0), np.int64)
+
+
+def documents_at(
+    release: Store, mix: str, order: pa.Table, rows: np.ndarray
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Documents at positions of the order of a mix: entries of the order, and SHOWN_COLUMNS but doc_id. rows: int64."""
+    entries = order.take(rows).to_pylist()
+    doc_ids = {entry["doc_id"] for entry in entries}
+    listed = read_checksums(release)
+    prefix = f"mixes/{mix}/" if part_names(listed, f"mixes/{mix}/") else "data/"
+    found = {
+        row.pop("doc_id"): row
+        for row in read_rows(release, listed, prefix, doc_ids, SHOWN_COLUMNS).to_pylist()
+    }
+    return [(entry, found[entry["doc_id"]]) for entry in entries]
 
 
 def locate_samples(
@@ -91,19 +120,11 @@ def document_rows(
 ) -> list[dict[str, Any]]:  # Any: plain rows
     """Rows of documents by position in the order of a mix. of_documents: whether samples are documents, not tokens."""
     order = read_order(release, mix)
-    documents = in_order(release, mix, order)
-    firsts = np.arange(len(order)) if of_documents else token_bounds(release, mix, documents)
-    chosen = pa.array(rows, pa.int64())
+    firsts = np.arange(len(order)) if of_documents else token_bounds(release, mix, order)
+    found = documents_at(release, mix, order, np.array(rows, np.int64))
     return [
-        {
-            "sample": sample,
-            **entry,
-            "first_token": int(firsts[row]),
-            **{n: found[n] for n in SHOWN_COLUMNS[1:]},
-        }
-        for sample, row, entry, found in zip(
-            samples, rows, order.take(chosen).to_pylist(), documents.take(chosen).to_pylist(), strict=True
-        )
+        {"sample": sample, **entry, "first_token": int(firsts[row]), **shown}
+        for sample, row, (entry, shown) in zip(samples, rows, found, strict=True)
     ]
 
 
@@ -143,17 +164,6 @@ def locate_positions(
         release.url, mix, sequence_length=length if samples == "tokens" else None, packed=samples == "packed"
     )
     return locate_samples(release, source, positions)
-
-
-def in_order(release: Store, mix: str, order: pa.Table) -> pa.Table:
-    """SHOWN_COLUMNS of the documents of a mix in training order, from the files of the mix, or from data/ by id."""
-    listed = read_checksums(release)
-    documents = read_parts(release, listed, f"mixes/{mix}/", SHOWN_COLUMNS)
-    if documents.num_rows:
-        return documents
-    data = read_parts(release, listed, "data/", SHOWN_COLUMNS)
-    position = {doc_id: i for i, doc_id in enumerate(data["doc_id"].to_pylist())}
-    return data.take(pa.array([position[doc_id] for doc_id in order["doc_id"].to_pylist()], pa.int64()))
 
 
 def parse_range(text: str, length: int) -> tuple[int, int]:

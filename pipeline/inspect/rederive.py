@@ -26,7 +26,7 @@ from pipeline.ingest.canonical import Rows
 from pipeline.ingest.derive import derive_batch
 from pipeline.ingest.ingest import find_groups, source_info
 from pipeline.inspect.opened import Finished
-from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
+from pipeline.inspect.release_files import each_part, part_names, read_checksums, read_rows, text_digest
 from pipeline.inspect.verify import VerifyReport, compare
 from pipeline.mapreduce.rows import cut_rows
 from pipeline.mapreduce.shuffle import sort_keyed
@@ -56,10 +56,8 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
             f"{release.url} was not written from this run file and store as they are now; run `bicorpus run` first"
         )
     listed = read_checksums(release)
-    ledger = read_parts(release, listed, "ledger/", None)
-    rows = {row["doc_id"]: row for row in ledger.to_pylist()}
-    sample = choose_sample(list(rows.values()), n_sample, seed)
-    ledger_rows = with_relatives(finished, sample, rows)
+    sample = choose_sample(release, listed, lineage["shards"], n_sample, seed)
+    ledger_rows = with_relatives(finished, sample, release, listed)
     columns, verdicts, texts = decide_again(finished, read_again(finished, ledger_rows), ledger_rows)
     position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
     missing = [row for row in sample if row["doc_id"] not in position]
@@ -87,37 +85,48 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     return report
 
 
-def choose_sample(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
-    """Sample ledger rows by a keyed hash of doc_id, from a few shards that are sampled in the same way."""
+def choose_sample(
+    release: Store, listed: Mapping[str, str], shards: Mapping[str, Any], n_sample: int, seed: int
+) -> list[dict[str, Any]]:
+    """Sample ledger rows by a keyed hash of doc_id, from a few shards that are sampled in the same way.
+
+    Args: shards, of the lineage: their numbers of rows; their parts of the ledger have the order of their names.
+    """
 
     def rank(name: str) -> int:
         return xxhash.xxh3_64_intdigest(name.encode(), seed=seed)
 
-    shards = sorted({row["shard"] for row in rows}, key=rank)
+    parts = dict(zip(sorted(shards), part_names(listed, "ledger/"), strict=False))
+    names = sorted((name for name in parts if shards[name]["rows"]), key=rank)
     n_shards = SHARDS_PER_SAMPLE
-    while True:
-        inside = [row for row in rows if row["shard"] in set(shards[:n_shards])]
-        if len(inside) >= n_sample or n_shards >= len(shards):
-            return sorted(inside, key=lambda row: rank(row["doc_id"]))[:n_sample]
+    while n_shards < len(names) and sum(shards[name]["rows"] for name in names[:n_shards]) < n_sample:
         n_shards *= 2
+    chosen: list[dict[str, Any]] = []
+    for _, table in each_part(release, [parts[name] for name in names[:n_shards]], "ledger/", None):
+        ranks = np.array([rank(name) for name in table["doc_id"].to_pylist()], np.uint64)
+        first = np.argsort(ranks, kind="stable")[:n_sample]
+        chosen = sorted([*chosen, *table.take(first).to_pylist()], key=lambda row: rank(row["doc_id"]))[
+            :n_sample
+        ]
+    return chosen
 
 
 def with_relatives(
-    finished: Finished, sample: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
+    finished: Finished, sample: list[dict[str, Any]], release: Store, listed: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Ledger rows by doc_id: the sample, the keepers and parents of its documents, and recursively theirs."""
     shards = {shard.id: shard for shard in finished.session.shards}
     relatives: dict[str, dict[str, Any]] = {}
-    pending = list(sample)
+    pending = sample
     while pending:
-        row = pending.pop()
-        if row["doc_id"] in relatives:
-            continue
-        relatives[row["doc_id"]] = row
-        names = [row["keeper_id"]]
-        if row["shard"] in finished.session.parents:
-            names.append(finished.document_column(shards[row["shard"]], "parent_id")[row["row"]].as_py())
-        pending += [rows[name] for name in names if name in rows]
+        relatives |= {row["doc_id"]: row for row in pending}
+        names = {row["keeper_id"] for row in pending} - {None}
+        for row in pending:
+            if row["shard"] in finished.session.parents:
+                parents = finished.document_column(shards[row["shard"]], "parent_id")
+                names.add(parents[row["row"]].as_py())
+        names -= set(relatives)
+        pending = read_rows(release, listed, "ledger/", names, None).to_pylist() if names else []
     return relatives
 
 
@@ -381,10 +390,8 @@ def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray,
 
 def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) -> dict[str, str]:
     """Digest of the released text of some documents, by doc_id; those that are not in data/ are absent."""
-    table = read_parts(release, listed, "data/", ["doc_id", "text"])
-    ids = pa.array(sorted(doc_ids), pa.string())
-    table = table.filter(pc.is_in(table["doc_id"], ids)) if table.num_rows else table
-    return {row["doc_id"]: text_digest(row["text"]) for row in table.to_pylist()}
+    rows = read_rows(release, listed, "data/", doc_ids, ["doc_id", "text"]).to_pylist()
+    return {row["doc_id"]: text_digest(row["text"]) for row in rows}
 
 
 def compare_annotations(

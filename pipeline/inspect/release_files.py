@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.dataset.release_schema import order_path
@@ -17,15 +19,36 @@ def read_checksums(release: Store) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
-def read_parts(release: Store, listed: dict[str, str], prefix: str, columns: list[str] | None) -> pa.Table:
-    """Read and concatenate the release files `part-*` below a prefix, in order of name; empty if there are none.
+def part_names(listed: Iterable[str], prefix: str) -> list[str]:
+    """Names of the release files `part-*` below a prefix, in order. listed: names of files, as of read_checksums."""
+    return sorted(name for name in listed if name.startswith(prefix) and "/part-" in name)
 
-    Args: listed, of read_checksums; columns, all if None.
-    """
-    tables = []
-    for name in sorted(name for name in listed if name.startswith(prefix) and "/part-" in name):
+
+def each_part(
+    release: Store, listed: Iterable[str], prefix: str, columns: Sequence[str] | None
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield name and table of each part below a prefix, in order of name; columns, all if None."""
+    for name in part_names(listed, prefix):
         with release.open(name) as stream:
-            tables.append(pq.read_table(stream, columns=columns))
+            yield name, pq.read_table(stream, columns=columns)
+
+
+def read_rows(
+    release: Store, listed: Iterable[str], prefix: str, doc_ids: Iterable[str], columns: Sequence[str] | None
+) -> pa.Table:
+    """Rows of some documents in the parts below a prefix, in order; of a part without them, ids alone are read.
+
+    Args: columns, with doc_id; all if None.
+    """
+    wanted = pa.array(sorted(doc_ids), pa.string())
+    tables: list[pa.Table] = []
+    for name in part_names(listed, prefix):
+        with release.open(name) as stream:
+            ids = pq.read_table(stream, columns=["doc_id"])["doc_id"]
+            rows = pc.indices_nonzero(pc.is_in(ids, wanted))
+            if len(rows) or not tables:
+                stream.seek(0)
+                tables.append(pq.read_table(stream, columns=columns).take(rows))
     return pa.concat_tables(tables) if tables else pa.table({})
 
 

@@ -64,7 +64,9 @@ def find_release(path: str) -> str:
 
 def _converted(table: pa.Table, library: str) -> Any:
     if library == "polars":
-        return optional_module("polars", "polars", "frames", "to='polars'").from_arrow(table)
+        import polars
+
+        return polars.from_arrow(table)
     if library == "pandas":
         optional_module("pandas", "pandas", "frames", "to='pandas'")
         return table.to_pandas()

@@ -32,8 +32,6 @@ from tests.helpers.build import build, cli, ledger, tiny, write_run
 from tests.helpers.hostile_texts import HOSTILE
 from tests.helpers.pages import page_data
 
-pytest.importorskip("polars", reason="the explorer needs the extra frames")
-
 LONG = "这是一段很长的正文。" * 540_000
 """A text of 5.4 million characters, more than a page can be given at once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -44,8 +45,7 @@ def test_a_loader_of_every_file_of_a_folder_gets_text(release: Path, folder: str
 
 def test_polars_reads_a_mix_in_training_order(release: Path) -> None:
     """`scan_parquet` of the folder of a mix gives the documents of its order."""
-    polars = pytest.importorskip("polars")
-    found = polars.scan_parquet(release / "mixes/twice").select("doc_id", "text").collect()
+    found = pl.scan_parquet(release / "mixes/twice").select("doc_id", "text").collect()
     assert found["doc_id"].to_list() == pq.read_table(release / "orders/twice.parquet")["doc_id"].to_pylist()
 
 
