@@ -20,7 +20,7 @@ from pipeline.errors import UsageError
 from pipeline.inspect.opened import open_build
 from pipeline.mapreduce.index import open_index
 from pipeline.mapreduce.pair_memory import memory_folder
-from pipeline.storage.catalog import Catalog
+from pipeline.storage.catalog import Catalog, catalog_of, is_segment
 from pipeline.storage.exclusion import DELETIONS, check_unused, hold_alone
 from pipeline.storage.lease import Lease
 from pipeline.storage.store import Store
@@ -154,6 +154,7 @@ def find_garbage(store: Store, live: Live, dropped: Iterable[str], retention: Re
     groups = {name for name in entries if name not in live.groups}
     shards = {shard.id for name in groups for shard in parse_entry(entries[name])} - live.shards
     kept = {f"{e['source']}/{f['path']}" for n, e in entries.items() if n in live.groups for f in e["files"]}
+    segments: dict[str, set[str]] = {}
     garbage.catalogs[SHARDS] = sorted(groups)
     garbage.catalogs[INPUTS] = sorted(set(Catalog.load(store, INPUTS).entries) - kept)
     for key, size in list(store.list("")):
@@ -161,6 +162,8 @@ def find_garbage(store: Store, live: Live, dropped: Iterable[str], retention: Re
             garbage.add(reason, key, size)
             if key.startswith(("annotations/", "global/", "index/")) and folder_of(key) not in live.folders:
                 garbage.folders.add(folder_of(key))
+        elif is_segment(key) and key not in named_segments(store, catalog_of(key), segments):
+            garbage.add(message("parts of catalogs that a killed run left"), key, size)
     garbage.folders |= {f"{kind}/{name}" for kind in ("releases", "verdicts") for name in dropped}
     records = [(key, size) for key, size in store.list("runs")]
     for key, size in records[: max(len(records) - retention.runs, 0)] if retention.runs is not None else ():
@@ -169,6 +172,15 @@ def find_garbage(store: Store, live: Live, dropped: Iterable[str], retention: Re
         folder, _, name = key.rpartition("/")
         garbage.catalogs.setdefault(f"{folder}/catalog.json", []).append(name.removesuffix(".parquet"))
     return garbage
+
+
+def named_segments(store: Store, key: str, known: dict[str, set[str]]) -> set[str]:
+    """Segments that a catalog names; all of its folder if it is missing, since `scrub` may need them. known: by key."""
+    if key not in known:
+        is_there = store.exists(key)
+        own = (name for name, _ in Catalog.load(store, key).segments)
+        known[key] = set(own if is_there else (name for name, _ in store.list(key.rpartition("/")[0])))
+    return known[key]
 
 
 def reason_of(key: str, live: Live, groups: set[str], shards: set[str], dropped: set[str]) -> str:
