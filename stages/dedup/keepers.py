@@ -10,6 +10,10 @@ similarities to a third imply it: the Jaccard distance 1 - J is a metric (Lipkus
 J(x, z) >= J(x, y) + J(y, z) - 1. The bound decides members of oversized groups, which were compared with a few leaders
 only. It does not chain, because it applies to the removed pair itself, provided that all three documents were compared
 by the same sort of shingles.
+
+Where the bound is too weak, thousands of members of an oversized group would be kept beside a keeper that they were not
+compared with. Instead one of the leaders that they are similar to becomes a keeper again, although it is similar to the
+first one: one document too many, and each removed one is still similar to a kept one.
 """
 
 from __future__ import annotations
@@ -46,6 +50,10 @@ RAW, EXACT, NEAR = "raw", "exact", "near"
 """The same text; the same match text; a different text with a similarity of at least the threshold."""
 
 HASHES = ("match_hash", "raw_hash")
+
+HUB_PAIRS = 64
+"""Verified pairs that a leader of an oversized group has more than. A member with fewer was compared with everything
+that it shares a key with: `candidates.max_group`."""
 
 READS = (
     "doc_id", "cluster", "pairs", "exact.match_hash", "exact.raw_hash", "eligible", "fixed", "order",
@@ -184,6 +192,7 @@ def walk(
     nearest = np.full(n, -1)  # per class: the keeper most similar to it, for bounds of other classes
     near = np.zeros(n)
     keeper = np.full(n, -1)
+    first = _first_eligible(eligible, classes)
     for member in range(n):
         own = classes[member]
         if not eligible[member]:
@@ -193,22 +202,70 @@ def walk(
                 bound = near[ends[edge]] + similarity[edge] - 1.0
                 if nearest[ends[edge]] >= 0 and bound >= threshold and bound > like[own]:
                     keeper_of[own], like[own] = nearest[ends[edge]], bound
+        if keeper_of[own] < 0 and not fixed[member]:
+            hub = _hub(own, starts, ends, keeper_of, first)
+            if hub >= 0:
+                keeper_of[hub], like[hub] = first[hub], 1.0
+                _keep(first[hub], hub, keeper, keeper_of, like, nearest, near, starts, ends, similarity)
         if keeper_of[own] >= 0 and not fixed[member]:
             keeper[member] = keeper_of[own]
             continue
-        keeper[member] = member
         if keeper_of[own] < 0:
             keeper_of[own], like[own] = member, 1.0
-        for edge in range(starts[own], starts[own + 1]):
-            other = ends[edge]
-            if keeper_of[other] < 0:
-                keeper_of[other], like[other] = member, similarity[edge]
-            if similarity[edge] > near[other]:
-                nearest[other], near[other] = member, similarity[edge]
+        _keep(member, own, keeper, keeper_of, like, nearest, near, starts, ends, similarity)
     for member in range(n):
         if not eligible[member]:
             keeper[member] = keeper_of[classes[member]]
     return keeper, like[classes]
+
+
+@nb.njit(cache=True, nogil=True)
+def _first_eligible(eligible: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The first eligible member of each class, -1 for none: int64 (n,)."""
+    first = np.full(len(classes), -1)
+    for member in range(len(classes) - 1, -1, -1):
+        if eligible[member]:
+            first[classes[member]] = member
+    return first
+
+
+@nb.njit(cache=True, nogil=True)
+def _hub(own: int, starts: np.ndarray, ends: np.ndarray, keeper_of: np.ndarray, first: np.ndarray) -> int:
+    """The removed class with the most pairs that a class is similar to, if it is one of leaders; -1 for none.
+
+    It has more than HUB_PAIRS pairs and at least twice those of the class, which shows that the class was compared with
+    a part of its group.
+    """
+    hub, most = -1, max(HUB_PAIRS, 2 * (starts[own + 1] - starts[own]) - 1)
+    for edge in range(starts[own], starts[own + 1]):
+        other = ends[edge]
+        n_pairs = starts[other + 1] - starts[other]
+        if n_pairs > most and keeper_of[other] >= 0 and first[other] >= 0:
+            hub, most = other, n_pairs
+    return hub
+
+
+@nb.njit(cache=True, nogil=True)
+def _keep(
+    member: int,
+    own: int,
+    keeper: np.ndarray,
+    keeper_of: np.ndarray,
+    like: np.ndarray,
+    nearest: np.ndarray,
+    near: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    similarity: np.ndarray,
+) -> None:
+    """Make a member a keeper, also of the classes similar to its own that have none; arrays as in `walk`."""
+    keeper[member] = member
+    for edge in range(starts[own], starts[own + 1]):
+        other = ends[edge]
+        if keeper_of[other] < 0:
+            keeper_of[other], like[other] = member, similarity[edge]
+        if similarity[edge] > near[other]:
+            nearest[other], near[other] = member, similarity[edge]
 
 
 def write_kept(inbox: Inbox, shared: Tables, config: Config) -> Sent:
@@ -232,7 +289,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="keepers",
-    version=2,
+    version=3,
     config=Config,
     reads=READS,
     writes=SCHEMA,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from stages.dedup.clusters import PAIRS
-from stages.dedup.keepers import GLOBAL, SCHEMA, Config
+from stages.dedup.keepers import GLOBAL, SCHEMA, Config, walk
 from tests.helpers.run_global import align, number_rows, run_global
 
 Pairs = Mapping[tuple[str, str], float]
@@ -168,6 +168,54 @@ def test_a_partner_that_was_erased_is_forgotten() -> None:
     """A pair with a document that is in no cluster any more decides nothing."""
     found = decide("abc", {("a", "b"): 0.9, ("b", "c"): 0.9}, clusters=[None, "c", "c"])
     assert found == {"a": (None, None, None), "b": KEPT, "c": (False, "b", 0.9)}
+
+
+def settle(
+    n: int, pairs: list[tuple[int, int]], similarity: float = 0.85, **columns: np.ndarray
+) -> np.ndarray:
+    """Keepers of n documents in order of preference, of which `pairs` are verified; columns: eligible, fixed."""
+    ends = np.array([*pairs, *((b, a) for a, b in pairs)], np.int64)
+    ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
+    starts = np.searchsorted(ends[:, 0], np.arange(n + 1))
+    values = np.full(len(ends), similarity)
+    eligible, fixed = columns.get("eligible", np.ones(n, bool)), columns.get("fixed", np.zeros(n, bool))
+    keeper, bounds = walk(eligible, fixed, np.arange(n), starts, ends[:, 1], values, 0.8)
+    known = {*pairs, *((b, a) for a, b in pairs)}
+    for member, found in enumerate(keeper.tolist()):
+        assert found < 0 or found == member or ((member, found) in known and bounds[member] == similarity)
+        assert found < 0 or keeper[found] == found
+    return keeper
+
+
+@pytest.mark.parametrize("n", [200, 3000])
+def test_a_leader_stands_for_those_that_were_compared_with_leaders_only(n: int) -> None:
+    """All of n copies are similar to five leaders; the best copy and one leader stay, where n - 5 stayed before."""
+    leaders = (7, 40, 41, n // 2, n - 1)
+    pairs = [
+        (copy, leader) for copy in range(n) for leader in leaders if copy not in leaders or copy < leader
+    ]
+    keeper = settle(n, pairs)
+    kept = np.flatnonzero(keeper == np.arange(n))
+    assert kept[0] == 0 and len(kept) == 2 and kept[1] in leaders
+
+
+def test_a_leader_that_may_not_be_kept_stands_for_nobody() -> None:
+    """The next one does, and fixed members stay beside it."""
+    n, leaders = 300, (5, 9)
+    pairs = [
+        (copy, leader) for copy in range(n) for leader in leaders if copy not in leaders or copy < leader
+    ]
+    eligible, fixed = np.arange(n) != 5, np.isin(np.arange(n), [0, 20])
+    keeper = settle(n, pairs, eligible=eligible, fixed=fixed)
+    assert np.flatnonzero(keeper == np.arange(n)).tolist() == [0, 9, 20]
+
+
+def test_a_document_with_many_partners_of_a_group_that_was_compared_whole_stays_removed() -> None:
+    """80 documents similar to one that is removed, and to each other: the best of them stays, as in a small group."""
+    pairs = [(0, 1), *((1, other) for other in range(2, 82))]
+    pairs += [(a, b) for a in range(2, 82) for b in range(a + 1, 82)]
+    keeper = settle(82, pairs)
+    assert np.flatnonzero(keeper == np.arange(82)).tolist() == [0, 2]
 
 
 SETS = st.lists(st.frozensets(st.integers(0, 11), min_size=1), min_size=1, max_size=9)
