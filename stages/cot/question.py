@@ -18,7 +18,6 @@ from stages.cot.segment import Range, sentences, trim
 LOOK_BACK_CHARS = 1500  # of an unmarked question
 AFTER_CHARS = 400  # at most, between the sentence that asks and the solution
 LOOK_BACK = 3  # paragraphs before an unmarked question's solution
-EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and output
 ITEM = re.compile(
     r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)"
 )

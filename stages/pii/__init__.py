@@ -30,6 +30,9 @@ from stages.pii.secret_forms import SECRETS_PATH
 SCHEMA = pa.schema({"spans": SPANS})
 """spans: personal data, with its kind."""
 
+BEHIND = 24
+"""Characters behind a value that patterns read; checks read more."""
+
 Found = tuple[int, int, int, int]
 """A value: row of the document in the batch, start, end (characters), index of the rule in RULES."""
 
@@ -88,7 +91,7 @@ class PersonalData:
                 if match and match.end("v") <= end and rule.holds(match):
                     yield *match.span("v"), order
                 continue
-            for match in rule.pattern.finditer(window, begin):
+            for match in rule.pattern.finditer(window, begin, end + BEHIND):
                 if match.end("v") <= end and rule.holds(match):
                     yield *match.span("v"), order
 

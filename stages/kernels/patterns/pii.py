@@ -55,26 +55,26 @@ PHONE_SIGNS = (0x1F4DE, 0x1F4F1, 0x1F4F2, 0x260E, 0x260F, 0x2706)
 MAX_ASSIGNED = 160
 """Greatest length of the name of a secret and the secret, in characters."""
 
-_DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT, _CAPITAL = 1, 2, 4, 8, 16, 32, 64
+_DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT, _CAPITAL, _SIGN = 1, 2, 4, 8, 16, 32, 64, 128
 
 
 class Heads(NamedTuple):
     """Words that begin a candidate.
 
-    codes: uint32 (n_heads, width), zeros behind the word, sorted by bucket. signs: int64 (n_heads,).
-    exact:
-    bool (n_heads,), whether capitals count. firsts: bool (65536,), first characters of heads beyond ASCII; stops: bool
-    (2**14,), pairs of characters, by their lower seven bits, at which the search stops; labels: bool (2**14,), the same
-    for words of contact.
+    words: uint32 (n_heads, 2 + width), sorted by bucket: sign; 1 where capitals count, else 0; the characters, zeros
+    behind the word. One array, since a call counts references to each. buckets: int64 (129,), where the words of a
+    first character begin, by its lower seven bits. firsts: bool (65536,), first characters of words beyond ASCII.
+    stops: bool (2, 2**14), pairs of characters, by their lower seven bits, at which the search stops; the first ones
+    are for ASCII, the second for other first characters. triples: bool (2**16,), hashes of the first three characters
+    of words in ASCII. labels: bool (2, 2**14), pairs of characters of words of contact.
     """
 
-    codes: np.ndarray
-    signs: np.ndarray
-    exact: np.ndarray
+    words: np.ndarray
+    buckets: np.ndarray
     firsts: np.ndarray
     stops: np.ndarray
+    triples: np.ndarray
     labels: np.ndarray
-    buckets: np.ndarray
 
 
 def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Heads:
@@ -92,9 +92,13 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
         key=lambda head: (ord(head[0][0].lower()) & 0x7F, head),
     )
     width = max(len(word) for word, _ in heads)
-    codes = np.array([[ord(c) for c in word] + [0] * (width - len(word)) for word, _ in heads], np.uint32)
-    exact = np.array([bool(sign & (TOKEN | KEY_BLOCK)) for _, sign in heads])
-    firsts, stops = np.zeros(65536, np.bool_), np.zeros((128, 128), np.bool_)
+    exact = [bool(sign & (TOKEN | KEY_BLOCK)) for _, sign in heads]
+    table = [
+        [sign, is_exact, *map(ord, word), *[0] * (width - len(word))]
+        for (word, sign), is_exact in zip(heads, exact, strict=True)
+    ]
+    firsts, both = np.zeros(65536, np.bool_), np.zeros((2, 128, 128), np.bool_)
+    stops = both[0]
     stops[[ord(char) for char in "0123456789@"]] = True
     for char in "0123456789abcdefABCDEF:/":  # behind the colon of a URL, a device or a host
         stops[ord(":"), [ord(char), (ord(char) + 0xFEE0) & 0x7F]] = True
@@ -104,10 +108,11 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
         seconds = [chr(c) for c in range(ord("A"), ord("Z") + 1)] if sign == PLATE else [word[1]]
         for first in {word[0], word[0] if is_exact else word[0].upper()}:
             firsts[min(ord(first), 65535)] |= ord(first) >= 0x80
+            own = both[int(ord(first) >= 0x80), ord(first) & 0x7F]
             for second in seconds + [c.upper() for c in seconds if not is_exact]:
-                stops[ord(first) & 0x7F, ord(second) & 0x7F] = True
+                own[ord(second) & 0x7F] = True
                 if ord(second) < 0x80:
-                    stops[ord(first) & 0x7F, (ord(second) + 0xFEE0) & 0x7F] = True
+                    own[(ord(second) + 0xFEE0) & 0x7F] = True
     stops[ord("#")] = [chr(code).isalnum() or chr(code) == " " for code in range(128)]
     for first in "aA":  # at, with a bracket or a blank on both sides
         stops[ord(first), [ord("t"), ord("T"), (ord("t") + 0xFEE0) & 0x7F, (ord("T") + 0xFEE0) & 0x7F]] = True
@@ -116,9 +121,22 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
         pairs[0, ord(word[0].lower()) & 0x7F, ord(word[1].lower()) & 0x7F] = True
         thirds = ord(word[2].lower()) & 0x7F if len(word) > 2 else slice(None)
         pairs[1, ord(word[1].lower()) & 0x7F, thirds] = True
-    signs = np.array([sign for _, sign in heads])
     buckets = np.searchsorted([ord(word[0].lower()) & 0x7F for word, _ in heads], np.arange(129))
-    return Heads(codes, signs, exact, firsts, stops.ravel(), pairs.reshape(2, -1), buckets.astype(np.int64))
+    return Heads(
+        np.array(table, np.uint32), buckets.astype(np.int64), firsts, both.reshape(2, -1),
+        _triples([word for word, _ in heads]), pairs.reshape(2, -1),
+    )  # fmt: skip
+
+
+def _triples(words: Sequence[str]) -> np.ndarray:
+    """Hashes of the first three characters of words that begin with ASCII, and of `at`: bool (2**16,)."""
+    triples = np.zeros(1 << 16, np.bool_)
+    for word in (*words, "at"):
+        small = [np.uint32(ord(char)) for char in word.lower()]
+        if small[0] < 0x80:
+            for third in small[2:3] or np.arange(128, dtype=np.uint32):
+                triples[hash_triple(small[0], small[1], third)] = True
+    return triples
 
 
 def _roles() -> np.ndarray:
@@ -130,16 +148,26 @@ def _roles() -> np.ndarray:
         roles[code] |= _LOCAL * (char.isalnum() or char in "._%+-")
         roles[code] |= _DOMAIN * (char.isalnum() or char in ".-")
         roles[code] |= _HEX * (char in "0123456789abcdefABCDEF") | _JOINT * (char in " -.()/[]")
+        roles[code] |= _SIGN * (char in "@:#")
     return roles
 
 
 _ROLES = _roles()
+_HANDLE_MARKS = (0x3A, 0x3D, 0x40, ord("是"), ord("为"), ord("為"), ord("号"), ord("號"))
 _MARKS = (0x20, 0x28, 0x29, 0x5B, 0x5D, 0x3C, 0x3E, 0x7B, 0x7D, 0x5F, 0x2D)
 """Blanks, brackets and dashes around the words at and dot."""
 
 
 @njit(cache=True, nogil=True)
-def plain(code):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+def hash_triple(a, b, c):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+    """Hash of the lower seven bits of three small characters, 16 bits."""
+    low = np.uint32(0x7F)
+    packed = (a & low) << np.uint32(14) | (b & low) << np.uint32(7) | (c & low)
+    return ((packed * np.uint32(0x9E3779B1)) >> np.uint32(16)) & np.uint32(0xFFFF)
+
+
+@njit(cache=True, nogil=True)
+def plain(code):  # type: ignore[no-untyped-def]
     """Fold a full-width or mathematical character, dash or blank to ASCII; others are returned unchanged.
 
     The full-width comma is one of these: it separates numbers and is never a part of one.
@@ -441,26 +469,26 @@ def _iban(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _head(codes, i, end, heads, before):  # type: ignore[no-untyped-def]
-    """Return the index of the next head behind `before` that begins at i, -1 for none."""
+def _head(codes, i, end, words, buckets, before):  # type: ignore[no-untyped-def]
+    """Return the index of the next word behind `before` that begins at i, -1 for none."""
     exact, small = plain(codes[i]), _lower(codes[i])
-    width = heads.codes.shape[1]
+    width = words.shape[1]
     bucket = small & np.uint32(0x7F)
-    for at in range(max(heads.buckets[bucket], before + 1), heads.buckets[bucket + 1]):
+    for at in range(max(buckets[bucket], before + 1), buckets[bucket + 1]):
         head = np.int64(at)
-        if heads.codes[head, 0] != (exact if heads.exact[head] else small):
+        if words[head, 2] != (exact if words[head, 1] else small):
             continue
-        if heads.signs[head] == PLATE:
+        if words[head, 0] == PLATE:
             if i + 6 < end and _is(codes[i + 1], _CAPITAL):
                 return head
             continue
         k = 1
-        while k < width and heads.codes[head, k] != 0 and i + k < end:
-            code = plain(codes[i + k]) if heads.exact[head] else _lower(codes[i + k])
-            if code != heads.codes[head, k]:
+        while 2 + k < width and words[head, 2 + k] != 0 and i + k < end:
+            code = plain(codes[i + k]) if words[head, 1] else _lower(codes[i + k])
+            if code != words[head, 2 + k]:
                 break
             k += 1
-        if k == width or heads.codes[head, k] == 0:
+        if 2 + k == width or words[head, 2 + k] == 0:
             return head
     return -1
 
@@ -514,7 +542,17 @@ def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _at_head(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
+def _is_marked(codes, i, end):  # type: ignore[no-untyped-def]
+    """Whether a colon, an equals or at sign, a verb, `ID` or the word number is behind the name of a network at i."""
+    for k in range(i + 2, min(i + ACCOUNT_GAP + MIN_ACCOUNT, end)):
+        code = _lower(codes[k])
+        if code in _HANDLE_MARKS or (code == 0x64 and _lower(codes[k - 1]) == 0x69):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _at_head(codes, i, start, end, words, buckets):  # type: ignore[no-untyped-def]
     """Return sign, start and end of the candidate with its head at i; the end is i if there is none."""
     if codes[i] < 0x80 and i > start:
         if _is(codes[i - 1], _DIGIT | _LETTER):
@@ -523,15 +561,17 @@ def _at_head(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
         first, last = _spelled(codes, i, start, end)
         if last > first:
             return SPELLED, first, last
-    head = _head(codes, i, end, heads, np.int64(-1))
-    while head >= 0 and heads.signs[head] == ASSIGNED:
+    head = _head(codes, i, end, words, buckets, np.int64(-1))
+    while head >= 0 and words[head, 0] == ASSIGNED:
         last = _assigned_end(codes, i, end)
         if last > i:
             return ASSIGNED, i, last
-        head = _head(codes, i, end, heads, head)  # keys of some issuers begin with a name, as secret_
+        head = _head(
+            codes, i, end, words, buckets, head
+        )  # keys of some issuers begin with a name, as secret_
     if head < 0:
         return 0, i, i
-    sign = heads.signs[head]
+    sign = np.int64(words[head, 0])
     if sign == TOKEN:  # only at the start of a run, so that no run is read twice
         return sign, i, i if i > start and _is(codes[i - 1], _LOCAL) else _token_end(codes, i, end)
     if sign == KEY_BLOCK:
@@ -540,11 +580,13 @@ def _at_head(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
         return sign, i, min(i + 10, end)
     if sign & (NAME | PLACE):
         return sign, i, min(i + ACCOUNT_CHARS, end)
+    if sign == HANDLE and not _is_marked(codes, i, end):
+        return 0, i, i
     return sign, i, _account_end(codes, i, end)
 
 
 @njit(cache=True, nogil=True)
-def _candidate(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
+def _candidate(codes, i, start, end, words, buckets):  # type: ignore[no-untyped-def]
     """Return signs, start and end of the candidate with its sign at i, and where the search continues."""
     code = plain(codes[i])
     if code == 0x40:
@@ -555,7 +597,7 @@ def _candidate(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
         if last > first:
             return MAC, first, last, i + 1
         if code == 0x2D:
-            sign, first, last = _at_head(codes, i, start, end, heads)
+            sign, first, last = _at_head(codes, i, start, end, words, buckets)
             return sign, first, last, i + 1
         first, last = _url(codes, i, start, end)
         if last > first:
@@ -565,8 +607,42 @@ def _candidate(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
     if code == 0x23:
         first, last = _hash_mark(codes, i, start, end)
         return SPELLED, first, last, i + 1
-    sign, first, last = _at_head(codes, i, start, end, heads)
+    sign, first, last = _at_head(codes, i, start, end, words, buckets)
     return sign, first, last, i + 1
+
+
+@njit(cache=True, nogil=True)
+def _may_begin(code, codes, i, end, triples):  # type: ignore[no-untyped-def]
+    """Whether three characters at i may be those of a head, or the first is a sign of another kind; code: folded."""
+    if code == 0x2D:  # a run of dashes is read where it may begin a key block
+        return plain(codes[i + 1]) != 0x2D or (i + 5 < end and plain(codes[i + 5]) == 0x42)
+    if i + 2 >= end or code >= 0x80 or _ROLES[code] & (_DIGIT | _SIGN):
+        return True
+    return triples[hash_triple(_lower(code), _lower(codes[i + 1]), _lower(codes[i + 2]))]
+
+
+@njit(cache=True, nogil=True)
+def _next_stop(codes, i, start, end, firsts, stops, triples):  # type: ignore[no-untyped-def]
+    """Return the first position from i on where a candidate may have its sign; the last one, or behind it, for none.
+
+    A function of its own, since the loop is four times as fast without the code for candidates around it.
+    """
+    while i + 1 < end:  # no candidate begins at the last character
+        code = codes[i]
+        if code < 0x80:
+            if i > start and _ROLES[code] & _LETTER and _is(codes[i - 1], _DIGIT | _LETTER):
+                i += 1  # inside a word no head begins
+                continue
+        else:
+            if code < 0xFF00 and not firsts[code]:
+                i += 1
+                continue
+            code = plain(code)
+        pair = (code & np.uint32(0x7F)) << np.uint32(7) | (codes[i + 1] & np.uint32(0x7F))
+        if stops[0 if code < 0x80 else 1, pair] and _may_begin(code, codes, i, end, triples):
+            break
+        i += 1
+    return i
 
 
 @njit(cache=True, nogil=True)
@@ -579,24 +655,15 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
     """
     candidates = np.empty((64, 4), np.int64)
     n_candidates = 0
-    firsts, stops, labels = heads.firsts, heads.stops, heads.labels
+    words, buckets, firsts, stops, triples, labels = heads
     for doc in range(len(starts) - 1):
         start, end = starts[doc], starts[doc + 1]
         i = start
-        while i + 1 < end:  # no candidate begins at the last character
-            code = codes[i]
-            if code < 0x80:
-                if i > start and _ROLES[code] & _LETTER and _is(codes[i - 1], _DIGIT | _LETTER):
-                    i += 1  # inside a word no head begins
-                    continue
-            else:
-                if code < 0xFF00 and not firsts[code]:
-                    i += 1
-                    continue
-                code = plain(code)
-            if not stops[(code & np.uint32(0x7F)) << np.uint32(7) | (codes[i + 1] & np.uint32(0x7F))]:
-                i += 1
-                continue
+        while True:
+            i = _next_stop(codes, i, start, end, firsts, stops, triples)
+            if i + 1 >= end:
+                break
+            code = plain(codes[i])
             if n_candidates + 2 > len(candidates):
                 candidates = np.concatenate((candidates, np.empty_like(candidates)))
             if _is(code, _DIGIT):
@@ -623,7 +690,7 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
                 following = last
                 last = min(last + AFTER_NUMBER, end) if signs else first
             else:
-                signs, first, last, following = _candidate(codes, i, start, end, heads)
+                signs, first, last, following = _candidate(codes, i, start, end, words, buckets)
             if last > first:
                 candidates[n_candidates] = (doc, signs, first, last)
                 n_candidates += 1
