@@ -18,7 +18,7 @@ def test_gc_deletes_segments_that_no_catalog_names(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("pipeline.storage.catalog.INLINE", 0)
     store, run_path = tmp_path / "store", write_run(tmp_path, tiny(tmp_path))
     build(run_path, store)
-    before = digests(store)
+    before = digests(store, "tiny")
     segments = [key for key, _ in open_store(store).list("") if is_segment(key)]
     assert segments
     orphan = re.sub("-[0-9a-f]{12}[.]", "-000000000000.", segments[0])
@@ -30,5 +30,5 @@ def test_gc_deletes_segments_that_no_catalog_names(tmp_path: Path, monkeypatch: 
     left = {key for key, _ in open_store(store).list("")}
     assert set(segments) <= left and orphan not in left
     assert not any(build(run_path, store)["tasks"].values())
-    assert digests(store) == before
+    assert digests(store, "tiny") == before != {}
     cli("scrub", store).ok()
