@@ -78,10 +78,10 @@ class Encoder:
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise ConfigError(f"{WHERE}: {folder}: {str(error).strip().splitlines()[0]}") from error
         self.missing = frozenset(report["missing_keys"])
-        lacking = sorted(key for key in self.missing if "pooler" not in key)
-        if lacking:
+        missing = sorted(key for key in self.missing if "pooler" not in key)
+        if missing:
             raise ConfigError(
-                f"{WHERE}: {folder} has no weights for {', '.join(lacking[:3])}; "
+                f"{WHERE}: {folder} has no weights for {', '.join(missing[:3])}; "
                 "they would be random; name a complete one"
             )
         self.network = network.to(self.device).eval()
