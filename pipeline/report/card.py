@@ -546,4 +546,10 @@ def limits_section(report: ReleaseNumbers) -> list[str]:
         )
     if not counts.kept_tokens:
         lines.append(message("Tokens were not counted."))
+    lines.append(
+        message(
+            "No model was trained on it: what such rules do for one, and how sure that is, is in docs/evidence.md of "
+            "bicorpus."
+        )
+    )
     return ["## " + t("Known limits"), "", *(f"- {t(line)}" for line in lines)]

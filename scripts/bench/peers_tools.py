@@ -142,15 +142,19 @@ def data_juicer(rows: Rows, language: str, folder: str) -> tuple[set[str], str]:
 
 
 def nemo_curator(rows: Rows, language: str, folder: str) -> tuple[set[str], str]:
-    """The heuristic filters of its own pipeline files, stage by stage in this process; it deduplicates on GPUs only."""
+    """The heuristic filters of its English pipeline file, stage by stage in this process; it deduplicates on GPUs only.
+
+    Chinese documents are all kept: its other file is for languages with blanks between words, by its own words.
+    """
+    if language != "en":
+        return {row["id"] for row in rows}, "all: it has no recipe for Chinese"
     import hydra
     import nemo_curator
     import pandas as pd
     import yaml
     from nemo_curator.tasks import DocumentBatch
 
-    name = f"heuristic_filter_{'english' if language == 'en' else 'non_english'}_pipeline.yaml"
-    path = Path(nemo_curator.__file__).parent / "config/text" / name
+    path = Path(nemo_curator.__file__).parent / "config/text/heuristic_filter_english_pipeline.yaml"
     page = yaml.safe_load(path.read_text().replace("${text_field}", "text"))
     batch = DocumentBatch(dataset_name="peers", data=pd.DataFrame(rows))
     for entry in page["stages"]:
