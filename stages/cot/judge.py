@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from stages.checks.arithmetic import false_equations
 from stages.checks.choices import choice_faults
 from stages.cot.answer import answer_within, is_whole, whole_answer
+from stages.cot.argument import BRIEF_CHARS, LISTED, Argument
 from stages.cot.choices import labels
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
 from stages.cot.question import BLANKS, CLOZE
-from stages.cot.sections import AMOUNT, HAS_VALUE, TERM
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
@@ -43,14 +43,8 @@ OPERATION = re.compile(
 NUMBERS = re.compile(
     r"[\d½⅓⅔¼¾⅕⅛][^\n]*?[=＝≈]\s*(?:[\s$({\[+\-−~&|￥¥€£]|\\[a-zA-Z]+)*[\d½⅓⅔¼¾⅕⅛√]"
 )  # a number, and one behind a relation sign
-LISTED = 2  # questions among the steps, from which on they may be exercises
-TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 LETTER_CHARS = 24  # longest answer that names a choice
 REMARKS = 6  # steps, at most, after the first of those that comment on a solution
-CHAIN = 3  # equations that one step counts for
-BRIEF_CHARS = 20  # of words beside the code of an exercise
-PROOF_CHARS = 80  # of the proof of a claim, from which on it need not have words that argue
-EXPLAINS_CHARS = 60  # of what explains a choice
 
 
 def judge(
@@ -203,7 +197,8 @@ def _flaw(
         return "few_steps"
     if len(steps) > config.max_steps:
         return "many_steps"
-    if not _argues(text, draft, steps, answer, kinds, layout, patterns, config):
+    argument = Argument(text, draft, steps, answer, kinds, layout, patterns, config.min_reasoning_share)
+    if not argument.holds():
         return "no_reasoning"
     if answer is None:
         return "no_answer"
@@ -291,128 +286,6 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
         )
         or not question.is_marked
     )
-
-
-def _argues(
-    text: str,
-    draft: Draft,
-    steps: list[Range],
-    answer: Range | None,
-    kinds: set[str],
-    layout: Layout,
-    patterns: Patterns,
-    config: Config,
-) -> bool:
-    """Whether enough steps argue or compute; a plan in words suffices where question and solution are marked."""
-    if draft.role == "section":  # see stages.cot.sections
-        return True
-    last = [answer] if steps and answer and answer[0] >= steps[-1][1] and not draft.named else []
-    parts = [part for part in [*steps, *last] if not layout.code_at(part[0])]
-    argues, computes, plans = patterns.argues, patterns.computes, patterns.plans
-    question, asked = draft.question, text[draft.question.start : draft.question.end]
-    n_arguing = sum(bool(argues.search(text, *part)) for part in parts)
-    if (
-        question.is_exercise
-        and draft.role == "solution"
-        and draft.answer is not None
-        and patterns.asks.search(asked)
-        and sum(b - a for a, b in parts) >= BRIEF_CHARS
-    ):
-        return True  # 【答案】 and 【解析】 of an exercise
-    is_long = len(parts) > 1 and sum(b - a for a, b in parts) >= PROOF_CHARS
-    if draft.role == "proof" and question.is_claim and is_long:
-        return True
-    n_listed = sum(any(number.match(text, *part) for number in patterns.numbers) for part in parts)
-    has_code = any(layout.code_at(start) for start, _ in [*steps, *([answer] if answer else [])])
-    if draft.role == "answer" and question.is_exercise and not has_code and not labels(asked, 0, len(asked)):
-        if TERM.search(asked) and not AMOUNT.search(asked):
-            return False  # it asks for an explanation
-    if (
-        has_code
-        and (n_listed < LISTED or question.is_exercise)
-        and _explains_code(text, draft, parts, patterns)
-    ):
-        return True
-    if draft.role == "explanation" and not question.is_numbered:
-        if (
-            not (patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked)))
-            and n_arguing < 2
-        ):
-            return False
-    plain = question.is_exercise or bool(
-        patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
-    )
-    if (
-        (not plain or n_listed > 1)
-        and not question.is_exercise
-        and draft.role not in ("open", "proof")
-        and (n_arguing < 2 and not kinds & {"answer", "boxed"})
-    ):
-        most = 1 if draft.role == "answer" else CHAIN
-        n_sums = sum(min(len(computes.findall(text, *part)), most) for part in parts)
-        if n_sums < 2 or not (plain or question.is_numbered):
-            return False
-    if (question.is_turn or question.is_query) and draft.role != "open" and not kinds & {"answer", "boxed"}:
-        n_sums = sum(bool(computes.search(text, *part)) for part in parts)
-        concludes = question.is_query and any(patterns.concludes.match(text, a) for a, _ in parts[1:])
-        reasons = (
-            question.is_query
-            and n_arguing > 0
-            and not TERM.search(asked)
-            and bool(HAS_VALUE.search(asked) or "`" in asked)
-            and sum(len(set(plans.findall(text, *part))) for part in parts) >= LISTED
-            and sum(b - a for a, b in parts) >= EXPLAINS_CHARS
-        )
-        if reasons and n_listed < LISTED:
-            return True
-        if (
-            not concludes
-            and n_sums < (2 if question.is_turn else 1)
-            and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts))
-        ):
-            return False
-    strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
-    if strong and (
-        (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"}) or n_arguing >= 2
-    ):
-        return True
-    n_reasoning = sum(bool(argues.search(text, *part) or computes.search(text, *part)) for part in parts)
-    if draft.role == "answer" and draft.answer is None and n_arguing == 0:
-        if n_reasoning < 2 or "\n" not in text[slice(*draft.solution)]:
-            return False
-    if "answer" in kinds and labels(text, *question.range):
-        n_chars = sum(end - start for start, end in parts)
-        return n_reasoning > 0 or n_chars >= EXPLAINS_CHARS
-    if strong:
-        n_computing = sum(min(len(computes.findall(text, *part)), CHAIN) for part in parts)
-        if n_arguing + max(n_computing, n_reasoning) >= 2 or (n_arguing and question.is_headed):
-            return True
-        n_plans = sum(len(set(plans.findall(text, *part))) for part in parts)
-        return n_arguing + n_reasoning + n_plans >= 3 and bool(parts)
-    if kinds & {"boxed", "tags"} or (question.is_marked and "answer" in kinds):
-        return n_reasoning >= 1
-    if draft.role == "unmarked" and not any(computes.search(text, *part) for part in parts):
-        return False
-    if question.is_marked and n_arguing and len(parts) > 2:
-        return n_reasoning + sum(len(set(plans.findall(text, *part))) for part in parts) >= 3
-    return n_reasoning >= max(2, config.min_reasoning_share * len(parts))
-
-
-def _explains_code(text: str, draft: Draft, prose: Sequence[Range], patterns: Patterns) -> bool:
-    """Whether the solution of a marked exercise is code with words that plan or explain it."""
-    question = draft.question
-    if draft.role == "proof" or (draft.role == "unmarked" and not question.is_headed):
-        return False
-    is_set = question.is_exercise or question.is_numbered or question.is_headed or question.is_query
-    is_set = is_set or draft.role == "solution"
-    least = BRIEF_CHARS if question.is_exercise else EXPLAINS_CHARS
-    if not (question.is_marked and is_set and sum(end - start for start, end in prose) >= least):
-        return False
-    asked = text[slice(*question.range)]
-    if not (question.is_exercise or patterns.asks.search(asked)):
-        return False
-    signs = (patterns.plans, patterns.argues, patterns.computes)
-    return sum(len(set(sign.findall(text, *part))) for part in prose for sign in signs) >= LISTED
 
 
 def evidence(text: str, steps: Sequence[Range], cut: str, layout: Layout, patterns: Patterns) -> set[str]:
