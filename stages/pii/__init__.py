@@ -18,7 +18,8 @@ from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.schema import SPANS
 from pipeline.stage import Stage
-from stages.kernels.patterns.pii import AT_HEAD, candidate_text, find_candidates
+from stages.kernels.pii.candidates import candidate_text, find_candidates
+from stages.kernels.pii.signs import AT_HEAD
 from stages.kernels.text.text import TABLES_PATH, view
 from stages.pii.neighbours import NEIGHBOURS_PATH
 from stages.pii.people import PEOPLE_PATH

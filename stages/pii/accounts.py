@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from stages.kernels.patterns.pii import HANDLE, QQ, WECHAT
+from stages.kernels.pii.signs import HANDLE, QQ, WECHAT
 from stages.pii.neighbours import before
 from stages.pii.rule import IS, NO_UNIT, Rule, always
 

@@ -13,7 +13,7 @@ import datetime
 import ipaddress
 import re
 
-from stages.kernels.patterns.pii import IPV6, LONG, NUMBER, QUAD
+from stages.kernels.pii.signs import IPV6, LONG, NUMBER, QUAD
 from stages.pii.neighbours import before, is_counted_or_serial, is_free, is_version
 from stages.pii.phones import digits, stands_alone
 from stages.pii.rule import JOINED, JOINED_RIGHT, LEFT, NO_UNIT, RIGHT, Rule

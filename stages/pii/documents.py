@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from stages.kernels.patterns.pii import DOCUMENT, IBAN, LETTERED, MAC, PLATE, VEHICLE
+from stages.kernels.pii.signs import DOCUMENT, IBAN, LETTERED, MAC, PLATE, VEHICLE
 from stages.pii.neighbours import before
 from stages.pii.rule import IS, Rule, always
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from stages.kernels.patterns.pii import EMAIL, MAX_DOMAIN, MAX_LOCAL, SPELLED
+from stages.kernels.pii.shapes import MAX_DOMAIN, MAX_LOCAL
+from stages.kernels.pii.signs import EMAIL, SPELLED
 from stages.pii.neighbours import before, behind
 from stages.pii.rule import Rule
 

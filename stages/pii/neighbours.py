@@ -13,7 +13,7 @@ import re
 
 from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
-from stages.kernels.patterns.pii import AFTER_CHARS, BEFORE_CHARS
+from stages.kernels.pii.signs import AFTER_CHARS, BEFORE_CHARS
 
 Match = re.Match[str]
 

@@ -10,7 +10,7 @@ import re
 
 from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
-from stages.kernels.patterns.pii import NAME, PLACE
+from stages.kernels.pii.signs import NAME, PLACE
 from stages.pii.rule import Rule, always
 
 PEOPLE_PATH = package_file(__file__, "people.yaml")

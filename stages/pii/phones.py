@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
-from stages.kernels.patterns.pii import LABELLED, LONG, NUMBER, PLUS
+from stages.kernels.pii.signs import LABELLED, LONG, NUMBER, PLUS
 from stages.pii import neighbours
 from stages.pii.neighbours import before, behind, is_counted_or_serial, is_free
 from stages.pii.rule import JOINED, JOINED_RIGHT, LEFT, NO_UNIT, Rule

@@ -7,7 +7,8 @@ a text with at least BEFORE_CHARS characters before and AFTER_CHARS after it, or
 
 from __future__ import annotations
 
-from stages.kernels.patterns.pii import KEY_BLOCK, Heads, make_heads
+from stages.kernels.pii.heads import Heads, make_heads
+from stages.kernels.pii.signs import KEY_BLOCK
 from stages.pii import accounts, checks, documents, mail, people, phones, secret_forms, web
 
 RULES = (

@@ -8,7 +8,7 @@ from collections import Counter
 
 from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
-from stages.kernels.patterns.pii import ASSIGNED, KEY_BLOCK, TOKEN
+from stages.kernels.pii.signs import ASSIGNED, KEY_BLOCK, TOKEN
 from stages.pii.rule import Rule, always
 
 Match = re.Match[str]

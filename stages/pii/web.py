@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from stages.kernels.patterns.pii import URL
+from stages.kernels.pii.signs import URL
 from stages.pii.rule import Rule, always
 
 Match = re.Match[str]

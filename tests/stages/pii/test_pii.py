@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages import pii
-from stages.kernels.patterns.pii import AFTER_CHARS, BEFORE_CHARS, TOKEN, plain
+from stages.kernels.pii.characters import plain
+from stages.kernels.pii.signs import AFTER_CHARS, BEFORE_CHARS, TOKEN
 from stages.pii import STAGE, Config, disjoint
 from stages.pii.rules import KINDS, OPTIONAL, RULES
 from tests.helpers.strategies import texts
