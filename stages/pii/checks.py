@@ -143,7 +143,7 @@ RULES = (
     Rule("ip", QUAD, re.compile(
         r"(?<![0-9A-Za-z_.\-])(?P<v>(?:\d{1,3}\.){3}\d{1,3})(?![0-9A-Za-z_]|\.\d|-[0-9A-Za-z])"), is_public_ipv4),
     Rule("ip", IPV6, re.compile(
-        r"(?<![0-9A-Za-z_:.])(?P<v>[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4})(?![0-9A-Za-z_:])"),
-        is_public_ipv6),
+        r"(?<![0-9A-Za-z_.])(?<![0-9A-Fa-f:]:)"
+        r"(?P<v>[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4})(?![0-9A-Za-z_:])"), is_public_ipv6),
 )  # fmt: skip
 """Forms of cards and of addresses of hosts."""

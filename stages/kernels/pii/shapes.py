@@ -128,8 +128,11 @@ def ipv6_at(codes, i, start, end):  # type: ignore[no-untyped-def]
     first = i - 4
     if first < start or plain(codes[first]) not in (0x32, 0x33) or i + 1 == end:
         return i, i
-    if first > start and (has_role(codes[first - 1], HEX | LETTER) or plain(codes[first - 1]) == 0x3A):
+    if first > start and has_role(codes[first - 1], HEX | LETTER):
         return i, i
+    if first > start and plain(codes[first - 1]) == 0x3A:  # of a label, not of an address
+        if first - 1 == start or has_role(codes[first - 2], HEX) or plain(codes[first - 2]) == 0x3A:
+            return i, i
     for k in range(first, i):
         if not has_role(codes[k], HEX):
             return i, i
