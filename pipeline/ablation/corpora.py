@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,16 @@ LINE_CHARS = 40
 TOKENIZER_BYTES = 8_000_000
 """Bytes of each corpus that a tokenizer is trained on."""
 
+DOCUMENT_BYTES = 16_384
+"""Longer documents are cut here, so that a few of them are not most of a small draw."""
+
+HAN_SHARE = 0.2
+"""Share of Han characters from which on a document counts as Chinese when it is drawn."""
+
 BYTES_PER_TOKEN = 6.0
 """Bytes read for each token that is needed, above what any tokenizer here gets, so that enough is drawn."""
+
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -110,42 +119,73 @@ def read_measured(texts: Texts, where: str) -> list[str]:
 
     Raises: InputError if there are none.
     """
-    drawn = draw(lambda: file_texts(texts.files), texts.bytes, frozenset(), 0)
+    (drawn,) = draw(lambda: file_texts(texts.files), texts.bytes, frozenset(), (0,))
     if not drawn.texts:
         raise InputError(f"evaluate.{where}: no text in {', '.join(texts.files)}")
     return drawn.texts
 
 
-def draw(read: Callable[[], Iterable[str]], n_bytes: float, measured: frozenset[int], seed: int) -> Drawn:
-    """Draw documents evenly from all of a corpus; which ones depends on their texts and the seed only.
+def cut(text: str) -> str:
+    """The beginning of a text, of at most DOCUMENT_BYTES in UTF-8."""
+    data = text.encode()
+    return text if len(data) <= DOCUMENT_BYTES else data[:DOCUMENT_BYTES].decode(errors="ignore")
 
-    A repeated document is drawn with all its repeats, so that a small draw repeats as often as the whole (arXiv
-    2606.07597).
+
+def is_chinese(text: str) -> bool:
+    """Whether a share of the characters of a text are Han characters."""
+    return len(_HAN.findall(text)) >= HAN_SHARE * len(text)
+
+
+def draw(
+    read: Callable[[], Iterable[str]], n_bytes: float, measured: frozenset[int], seeds: Sequence[int]
+) -> list[Drawn]:
+    """Draw documents evenly from all of a corpus, anew for each seed; which ones depends on their texts and the seed.
+
+    Chinese documents and others are drawn apart, in the ratio of their bytes in the corpus, since a small draw would
+    have another ratio by chance, and any beginning of the result has it too. A repeated document is drawn with all its
+    repeats, so that a small draw repeats as often as the whole (arXiv 2606.07597).
 
     Args: read, gives the texts, and is called twice; n_bytes, wanted; measured, hashes of lines that leave one out.
-    Returns: documents of about n_bytes or a little more, in the order of their keys; all if there are fewer.
+    Returns: for each seed documents of about n_bytes or a little more, cut to DOCUMENT_BYTES; all if there are fewer.
     """
-    sizes = np.fromiter((len(text.encode()) for text in read()), np.int64)
-    total = int(sizes.sum())
-    share = min(1.0, 1.2 * n_bytes / max(total, 1) + 50 / max(len(sizes), 1))
-    limit = int(share * (2**64 - 1))
-    found, n_seen = [], 0
+    n_documents = total = 0
+    sizes = {False: 0, True: 0}
     for text in read():
-        key = xxhash.xxh3_64_intdigest(text.encode(), seed)
-        if key > limit:
-            continue
-        if measured and any(line in measured for line in lines_of(text)):
-            n_seen += 1
-        else:
-            found.append((key, text))
-    found.sort()
-    taken, texts = 0, []
-    for i, (key, text) in enumerate(found):
-        if taken >= n_bytes and key != found[i - 1][0]:
-            break
-        texts.append(text)
-        taken += len(text.encode())
-    return Drawn(texts, len(sizes), total, n_seen)
+        n_documents, total = n_documents + 1, total + len(text.encode())
+        used = cut(text)
+        sizes[is_chinese(used)] += len(used.encode())
+    wanted = {kind: n_bytes * size / max(sum(sizes.values()), 1) for kind, size in sizes.items()}
+    share = min(1.0, 1.2 * n_bytes / max(sum(sizes.values()), 1) + 100 / max(n_documents, 1))
+    limit = int(share * (2**64 - 1))
+    found: list[dict[bool, list[tuple[int, str]]]] = [{False: [], True: []} for _ in seeds]
+    n_seen = [0] * len(seeds)
+    for text in read():
+        for i, seed in enumerate(seeds):
+            key = xxhash.xxh3_64_intdigest(text.encode(), seed)
+            if key > limit:
+                continue
+            if measured and any(line in measured for line in lines_of(text)):
+                n_seen[i] += 1
+            else:
+                used = cut(text)
+                found[i][is_chinese(used)].append((key, used))
+    return [Drawn(_interleaved(found[i], wanted), n_documents, total, n_seen[i]) for i in range(len(seeds))]
+
+
+def _interleaved(found: dict[bool, list[tuple[int, str]]], wanted: dict[bool, float]) -> list[str]:
+    """Texts in order of their keys until each kind has its bytes, mixed so that any beginning has their ratio."""
+    placed = []
+    for kind, items in found.items():
+        items.sort()
+        taken = 0
+        for i, (key, text) in enumerate(items):
+            if taken >= wanted[kind] and key != items[i - 1][0]:
+                break
+            size = len(text.encode())
+            placed.append(((taken + size / 2) / max(wanted[kind], 1.0), key, text))
+            taken += size
+    placed.sort()
+    return [text for _, _, text in placed]
 
 
 def train_tokenizer(texts: Sequence[Sequence[str]], n_vocabulary: int) -> Tokenizer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipeline.ablation.compare import Difference, Measured, Values, compare, ran
 from pipeline.ablation.config import SMOKE_BYTES, SMOKE_PARAMETERS, Ablation
 from pipeline.ablation.corpora import (
     BYTES_PER_TOKEN,
+    Drawn,
     draw,
     end_of,
     ids_of,
@@ -42,6 +43,7 @@ TRIAL_STEPS = 12
 """Steps that an estimate of the time takes; the first third is not counted."""
 
 DRAW_SEED = 20
+DRAW_VERSION = 2
 
 
 def proxy(module: str) -> Any:  # Any: a module that is loaded by name
@@ -144,7 +146,7 @@ class Harness:
         )
 
     def _claim(self) -> None:
-        own = digest({"ablation": msgspec.to_builtins(self.ablation)})
+        own = digest({"ablation": msgspec.to_builtins(self.ablation), "draw": DRAW_VERSION})
         path = self.folder / "ablation.json"
         if path.exists() and msgspec.json.decode(path.read_bytes())["digest"] != own:
             raise UsageError(
@@ -154,32 +156,52 @@ class Harness:
 
     def _write_corpora(self, measured: dict[str, list[str]], facts_path: Path) -> None:
         lines = frozenset(line for texts in measured.values() for text in texts for line in lines_of(text))
-        drawn = {}
-        with self.progress.phase("corpora", 2 * len(self.ablation.corpora), "steps") as phase:
-            for name, corpus in self.ablation.corpora.items():
-                drawn[name] = draw(
-                    functools.partial(texts_of, corpus), self.n_unique * BYTES_PER_TOKEN, lines, DRAW_SEED
-                )
-                phase.step()
-            path = self.folder / "tokenizer.json"
-            if self.ablation.tokenizer:
-                tokenizer = Tokenizer.from_file(self.ablation.tokenizer)
-            else:
-                tokenizer = train_tokenizer(
-                    [found.texts for found in drawn.values()], self.ablation.vocabulary
-                )
-            tokenizer.save(str(path))
-            facts = {}
-            for name, found in drawn.items():
-                plant = self.ablation.corpora[name].plant
-                written = write_tokens(
-                    self.folder / f"{name}.npy", tokenizer, found.texts, self._planted(plant), sum(plant.values()),
-                    self.n_unique, f"corpora.{name}",
-                )  # fmt: skip
-                facts[name] = {**written, "corpus_documents": found.n_documents, "corpus_bytes": found.n_bytes,
-                               "left_out_as_measured": found.n_seen}  # fmt: skip
+        names, facts = list(self.ablation.corpora), {}
+        with self.progress.phase(
+            "corpora", len(names) * (1 if self.ablation.tokenizer else 2), "steps"
+        ) as phase:
+            tokenizer = self._make_tokenizer(lines, phase)
+            for name in names:
+                facts[name] = self._write_corpus(name, tokenizer, lines)
                 phase.step()
         write_json(facts_path, facts)
+
+    def _make_tokenizer(self, lines: frozenset[int], phase: Any) -> Tokenizer:  # Any: a phase
+        """The tokenizer that is named, or one trained on the documents of the first seed; written to the folder."""
+        if self.ablation.tokenizer:
+            tokenizer = Tokenizer.from_file(self.ablation.tokenizer)
+        else:
+            texts = []
+            for name in self.ablation.corpora:
+                texts.append(self._draw(name, lines, self.ablation.seeds[:1])[0].texts)
+                phase.step()
+            tokenizer = train_tokenizer(texts, self.ablation.vocabulary)
+        tokenizer.save(str(self.folder / "tokenizer.json"))
+        return tokenizer
+
+    def _draw(self, name: str, lines: frozenset[int], seeds: Sequence[int]) -> list[Drawn]:
+        """Documents of a corpus for each seed. lines: hashes of the long lines of measured texts."""
+        read = functools.partial(texts_of, self.ablation.corpora[name])
+        return draw(read, self.n_unique * BYTES_PER_TOKEN, lines, [DRAW_SEED + seed for seed in seeds])
+
+    def _write_corpus(
+        self, name: str, tokenizer: Tokenizer, lines: frozenset[int]
+    ) -> dict[str, Any]:  # Any: JSON
+        """Write the tokens of a corpus for each seed; returns its facts, those of the draw of the first seed."""
+        plant, written = self.ablation.corpora[name].plant, []
+        draws = self._draw(name, lines, self.ablation.seeds)
+        for seed, found in zip(self.ablation.seeds, draws, strict=True):
+            written.append(
+                write_tokens(
+                    self._tokens(name, seed), tokenizer, found.texts, self._planted(plant), sum(plant.values()),
+                    self.n_unique, f"corpora.{name}",
+                )
+            )  # fmt: skip
+        first = draws[0]
+        return {
+            **written[0], "corpus_documents": first.n_documents, "corpus_bytes": first.n_bytes,
+            "left_out_as_measured": first.n_seen,
+        }  # fmt: skip
 
     def _planted(self, plant: Mapping[str, float]) -> list[str]:
         """Documents of skills, in the ratio of their shares, more than needed; none of them is measured on."""
@@ -203,7 +225,7 @@ class Harness:
 
     def trainer(self, prepared: Prepared, size: str, corpus: str, seed: int) -> Any:  # Any: a Trainer
         """The trainer of a run."""
-        tokens = np.load(self.folder / f"{corpus}.npy", mmap_mode="r")
+        tokens = np.load(self._tokens(corpus, seed), mmap_mode="r")
         return proxy("train").Trainer(
             tokens, prepared.tokenizer.get_vocab_size(), self.sizes[size], self.settings, seed, prepared.end
         )
@@ -225,6 +247,9 @@ class Harness:
 
     def _n_open(self, size: str) -> int:
         return sum(s == size and not self._file(s, c, seed).exists() for s, c, seed in self.ablation.runs)
+
+    def _tokens(self, corpus: str, seed: int) -> Path:
+        return self.folder / f"{corpus}-{seed}.npy"
 
     def _file(self, size: str, corpus: str, seed: int) -> Path:
         return self.folder / "runs" / f"{size}-{corpus}-{seed}.json"

@@ -1,10 +1,10 @@
 """Build corpora for an ablation from raw web pages of public repositories: as they are, and by the recommended set.
 
 Takes git repositories that hold copies of web pages (test pages of extractors, mirrors of sites), writes their HTML
-files to a folder, at most `--bytes` of each repository, and builds five releases over one store: `raw` (extracted
-text, no rule), `recommended`, and that set without deduplication, without its rules on quality scores, and with these
-alone. Each has a mix of equal tokens in Chinese and English. `ablation.yaml` compares them on documentation of the
-bundled sample, which is in none of them.
+files to a folder, at most `--bytes` of each repository, and builds five releases over one store: `raw` (extracted text,
+the rule on languages alone), `recommended`, and that set without deduplication, without its rules on quality scores,
+and with these alone. Each has a mix of equal tokens in Chinese and English. `ablation.yaml` compares them on
+documentation and books of the bundled sample, which are in none of them.
 
 The scores of `classifiers.quality` learnt from labelled pages, some of which may be of the same repositories.
 
@@ -104,9 +104,8 @@ def ablation(store: str, names: list[str]) -> Page:
         "seeds": [1, 2, 3, 4, 5],
         "sizes": {
             "small": {"width": 64, "layers": 2, "heads": 2, "context": 128},
-            "medium": {"width": 128, "layers": 4, "heads": 4, "context": 128},
         },
-        "train": {"tokens": 600_000, "batch": 16},
+        "train": {"tokens": 250_000, "batch": 16, "learning_rate": 3e-4},
     }
 
 

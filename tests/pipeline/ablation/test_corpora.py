@@ -12,6 +12,7 @@ import yaml
 from tokenizers import Tokenizer
 
 from pipeline.ablation.config import load_ablation
+from pipeline.ablation.corpora import DOCUMENT_BYTES, cut, draw, is_chinese
 from pipeline.ablation.run import Harness
 from pipeline.errors import ConfigError, InputError, UsageError
 from pipeline.runtime.progress import Progress
@@ -52,7 +53,7 @@ def test_prepared_tokens(tmp_path: Path) -> None:
     """Equal numbers, no measured line, the planted share; a second call changes nothing."""
     prepared = harness(tmp_path).prepare()
     tokenizer = Tokenizer.from_file(str(tmp_path / "runs" / "tokenizer.json"))
-    one, two = (np.load(tmp_path / "runs" / f"{name}.npy") for name in ("one", "two"))
+    one, two = (np.load(tmp_path / "runs" / f"{name}-1.npy") for name in ("one", "two"))
     assert len(one) == len(two) == 6000 + 16 + 1 and one.dtype == np.uint16
     facts = prepared.corpora
     assert 0 < facts["one"]["left_out_as_measured"] <= 20 and facts["one"]["corpus_documents"] == 420
@@ -60,11 +61,42 @@ def test_prepared_tokens(tmp_path: Path) -> None:
     texts = tokenizer.decode(two.tolist(), skip_special_tokens=False).split("<|end|>")
     assert sum("plus" in text or "加" in text for text in texts) > 5
     assert all(text.startswith("b ") for text in texts[:-1] if "plus" not in text and "加" not in text)
-    stamp = (tmp_path / "runs" / "one.npy").stat().st_mtime_ns
+    stamp = (tmp_path / "runs" / "one-1.npy").stat().st_mtime_ns
     again = harness(tmp_path).prepare()
-    assert again.corpora == facts and (tmp_path / "runs" / "one.npy").stat().st_mtime_ns == stamp
+    assert again.corpora == facts and (tmp_path / "runs" / "one-1.npy").stat().st_mtime_ns == stamp
     (texts_of_zh, n_bytes) = prepared.texts["zh bits per byte"]
     assert 4000 <= sum(n_bytes) < 4800 and len(texts_of_zh) == len(n_bytes)
+
+
+def test_each_seed_has_documents_of_its_own(tmp_path: Path) -> None:
+    """So that the interval over seeds covers which documents were drawn; a planted share is the same in each."""
+    harness(tmp_path).prepare()
+    first, second = (np.load(tmp_path / "runs" / f"one-{seed}.npy") for seed in (1, 2))
+    assert len(first) == len(second) and not np.array_equal(first, second)
+
+
+def test_a_draw_has_the_ratio_of_scripts_of_the_corpus() -> None:
+    """Also any beginning of it, though documents differ in length by a factor of a thousand; repeats stay together."""
+    random = np.random.default_rng(5)
+    lengths = np.clip(random.lognormal(6, 2, 3000), 20, 60_000).astype(int)
+    texts = [
+        ("天地玄黄" if i % 3 == 0 else "word ") * (n // 4) + str(i) for i, n in enumerate(lengths.tolist())
+    ]
+    texts += texts[:50]
+    sizes = {
+        kind: sum(len(cut(t).encode()) for t in texts if is_chinese(t) == kind) for kind in (True, False)
+    }
+    share = sizes[True] / sum(sizes.values())
+    for drawn in draw(lambda: texts, 600_000, frozenset(), [1, 2, 3]):
+        assert 600_000 <= sum(len(t.encode()) for t in drawn.texts) < 650_000
+        for n in (150_000, 300_000, 600_000):
+            ends = np.cumsum([len(t.encode()) for t in drawn.texts])
+            beginning = drawn.texts[: int(np.searchsorted(ends, n)) + 1]
+            chinese = sum(len(t.encode()) for t in beginning if is_chinese(t))
+            assert abs(chinese / sum(len(t.encode()) for t in beginning) - share) < 0.06
+        assert max(len(t.encode()) for t in drawn.texts) <= DOCUMENT_BYTES
+        counts = {t: drawn.texts.count(t) for t in drawn.texts}
+        assert all(counts[t] == 2 for t in texts[:50] if t in counts)
 
 
 def test_a_folder_belongs_to_one_ablation(tmp_path: Path) -> None:
