@@ -27,7 +27,7 @@ STYLES = {"marks": "TONE", "numbers": "TONE3", "none": "NORMAL"}
 """Ways to write tones, and their names in pypinyin: nǐ, ni3, ni."""
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]")
-_WIDE_MARK = re.compile(r" *([，。、；：？！…（）《》「」『』“”‘’]) *")
+_WIDE_MARK = re.compile(r" *([，。、；：？！…（）《》「」『』【】“”‘’—]+) *")
 _BEFORE_MARK = re.compile(r" +(?=[,.;:?!)\]])")
 _BEHIND_MARK = re.compile(r"(?<=[(\[]) +")
 

@@ -36,6 +36,7 @@ def test_other_text_stays() -> None:
         Reader("none").line("用 Python 3.11 写的（见 a@b.cn）😀")
         == "yong Python 3.11 xie de（jian a@b.cn）😀"
     )
+    assert Reader("none").line("转自【影视】——白宫：“好”") == "zhuan zi【ying shi】——bai gong：“hao”"
     assert Reader("marks").line("no Han here") == "no Han here"
 
 
