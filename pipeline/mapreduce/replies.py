@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from pipeline.config.run_file import GlobalStep
 from pipeline.errors import StageError
+from pipeline.mapreduce.exchange import Source
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.rows import write_rows
-from pipeline.mapreduce.shuffle import number_columns, partition_of, pick, read_exchange, write_exchange
+from pipeline.mapreduce.shuffle import number_columns, partition_of, pick, read_sources, write_exchange
 from pipeline.schema import ROW_BITS
 from pipeline.stage import Global, Outcome
 from pipeline.storage.store import Store
@@ -25,28 +26,41 @@ PLANES = tuple(f"key_{i}" for i in range(8))
 """Bytes of the difference between a key and the previous one, lowest first, one column each, so that bytes that are
 zero or small compress."""
 
+MAP = "map"
+"""Column with the place of the map that a row comes from."""
 
-def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int) -> None:
-    """Write the output of a map in order of (key, position), in one record batch per partition."""
+
+def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int, place: int = 0) -> None:
+    """Write the output of a map in order of (key, position), in one record batch per partition.
+
+    Args: place, of the map among the maps of the step, which each row names, so that files of several maps can be
+    merged.
+    """
     table = sort_by_key(table)[0]
     keys = table["key"].to_numpy()
     partitions = partition_of(keys, n_partitions)
     begins = np.append(True, partitions[1:] != partitions[:-1])[: len(keys)]
     steps = keys - np.where(begins, np.uint64(0), np.append(np.uint64(0), keys[:-1])[: len(keys)])
     planes = np.ascontiguousarray(steps.astype("<u8").view(np.uint8).reshape(-1, 8).T)
-    packed = pa.table(list(planes), names=PLANES)
+    packed = pa.table([*planes, np.full(len(keys), place, np.uint32)], names=[*PLANES, MAP])
     for name in table.column_names:
         if name != "key":
             packed = packed.append_column(name, table[name])
     write_exchange(store, key, packed, partitions, n_partitions)
 
 
-def read_questions(store: Store, key: str, partition: int) -> pa.Table:
-    """Read one partition of the output of a map, in order of (key, position)."""
-    packed = read_exchange(store, [key], partition)
+def read_questions(store: Store, sources: Sequence[Source]) -> tuple[pa.Table, np.ndarray]:
+    """Read one partition of the output of maps, in order of (map, key, position).
+
+    Returns: the table, and the place of the map of each row: uint32 (n_rows,), ascending.
+    """
+    packed = read_sources(store, sources).combine_chunks()
+    maps = packed[MAP].to_numpy()
     planes = np.stack([packed[name].to_numpy() for name in PLANES], axis=1)
-    keys = np.cumsum(np.ascontiguousarray(planes).view("<u8").ravel().astype(np.uint64), dtype=np.uint64)
-    return packed.drop_columns(list(PLANES)).add_column(0, "key", pa.array(keys, pa.uint64()))
+    sums = np.cumsum(np.ascontiguousarray(planes).view("<u8").ravel(), dtype=np.uint64)
+    begins = np.searchsorted(maps, maps)  # of the rows of the same map: their sums start anew there
+    keys = sums - np.where(begins == 0, np.uint64(0), sums[begins - 1])
+    return packed.drop_columns([*PLANES, MAP]).add_column(0, "key", pa.array(keys, pa.uint64())), maps
 
 
 def sort_by_key(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
@@ -59,12 +73,11 @@ def sort_by_key(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
     return pick(table, numbers, order), order
 
 
-def answer_partition(store: Store, step: GlobalStep, maps: Sequence[str], partition: int, key: str) -> int:
+def answer_partition(store: Store, step: GlobalStep, sources: Sequence[Source], n_maps: int, key: str) -> int:
     """Reduce one partition and write its answers, in one record batch per map; returns the number of answers."""
-    tables = [read_questions(store, name, partition) for name in maps]
-    sizes = [table.num_rows for table in tables]
-    answers = answer_rows(step.definition, pa.concat_tables(tables), step.config)
-    write_exchange(store, key, answers, np.repeat(np.arange(len(maps)), sizes), len(maps))
+    table, maps = read_questions(store, sources)
+    answers = answer_rows(step.definition, table, step.config)
+    write_exchange(store, key, answers, maps, n_maps)
     return answers.num_rows
 
 
@@ -84,21 +97,18 @@ def answer_rows(step: Global, table: pa.Table, config: object) -> pa.Table:
     return pick(answers, number_columns(answers), inverse)
 
 
-def read_answers(store: Store, results: Sequence[str], position: int) -> pa.Table:
-    """Read the answers of all partitions to the rows of one map, in order of (key, position)."""
-    return read_exchange(store, results, position).combine_chunks()
-
-
 @dataclass(frozen=True)
 class AnswerTask:
-    """Last task of a step with `answer`, for one shard. position: of its map; results: keys of the answers."""
+    """Last task of a step with `answer`, for one shard.
+
+    sources: the answers to its map, in order of (key, position).
+    """
 
     store: Store
     step: GlobalStep
     feed: Feed
     ordinal: int
-    position: int
-    results: tuple[str, ...]
+    sources: tuple[Source, ...]
     folder: str
     recipe: str
 
@@ -109,6 +119,6 @@ def answer_shard(task: AnswerTask) -> dict[str, dict[str, str]]:
     assert step.answer is not None
     reads = tuple(name for name in step.reads if name != "text")
     table = pa.concat_tables(task.feed.batches(task.store, reads, task.ordinal << ROW_BITS)).combine_chunks()
-    answers = read_answers(task.store, task.results, task.position)
+    answers = read_sources(task.store, task.sources).combine_chunks()
     outcome = Outcome(rows=step.answer(table, answers, task.step.config))
     return write_rows(task.store, task.step, task.folder, task.recipe, outcome, {task.ordinal: shard})

@@ -39,8 +39,9 @@ def plan_requests(
     """
     found = Requests()
     if answers:
-        n = sum(n_maps)
-        return Requests(2 * n * n_partitions, n + n_partitions)
+        found.add(sum(n_maps), n_partitions)
+        found.add(n_partitions, sum(n_maps))
+        return found
     for sources, parts in zip(n_maps, n_parts, strict=True):
         found.add(sources, parts)
     if n_groups == 1:

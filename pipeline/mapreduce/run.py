@@ -60,7 +60,7 @@ from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
 from pipeline.translation import message
 
-FORMAT = 1
+FORMAT = 2
 """Of exchange files: a run does not go on from files of another one."""
 
 ROWS_PER_PARTITION = 8 << 20
@@ -79,12 +79,17 @@ TEXT_PER_PARTITION = 256 << 20
 
 @dataclass(frozen=True)
 class MapTask:
-    """Maps one shard. ordinal: of the shard in the run; key: of the exchange file; erased: rows to leave out."""
+    """Maps one shard.
+
+    ordinal: of the shard in the run; place: of the map among the maps; key: of the exchange file; erased: rows to leave
+    out.
+    """
 
     store: Store
     step: GlobalStep
     feed: Feed
     ordinal: int
+    place: int
     n_partitions: int
     key: str
     erased: tuple[int, ...] = ()
@@ -105,8 +110,8 @@ class AddTask:
 class ReduceTask:
     """Reduces one partition, from an exchange of the maps or from slices of the index.
 
-    maps: exchange files of the maps, for a step that answers; sources: those of the partition, for any other. key: of
-    the result. starts: groups of shards that it is for, see pipeline.rounds.
+    sources: the partition in the exchange of the maps; n_maps: their number. key: of the result. starts: groups of
+    shards that it is for, see pipeline.rounds.
     """
 
     store: Store
@@ -114,7 +119,7 @@ class ReduceTask:
     partition: int
     n_partitions: int
     key: str
-    maps: tuple[str, ...] = ()
+    n_maps: int = 0
     sources: tuple[Source, ...] = ()
     index: tuple[Slice, ...] = ()
     starts: tuple[int, ...] = (0,)
@@ -143,7 +148,7 @@ def map_shard(task: MapTask) -> int:
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
     table = drop_rows(table, np.array(task.erased, np.uint64) + np.uint64(first_row))
     if step.answer is not None:
-        write_questions(task.store, task.key, table, task.n_partitions)
+        write_questions(task.store, task.key, table, task.n_partitions, task.place)
         return table.num_rows
     keys = table["key"].to_numpy()
     write_exchange(task.store, task.key, table, partition_of(keys, task.n_partitions), task.n_partitions)
@@ -167,7 +172,7 @@ def add_part(task: AddTask) -> tuple[int, int]:
 def reduce_partition(task: ReduceTask) -> int:
     """Reduce one partition and write the result; returns its number of rows."""
     if task.step.definition.answer is not None:
-        return answer_partition(task.store, task.step, task.maps, task.partition, task.key)
+        return answer_partition(task.store, task.step, task.sources, task.n_maps, task.key)
     if task.index:
         tables = read_range(task.store, task.index, task.partition, task.n_partitions)
     else:
@@ -344,10 +349,10 @@ class _JobRun:
         job = self.job
         tasks = [
             MapTask(
-                job.store, job.step, feed, ordinal, n_partitions,
+                job.store, job.step, feed, ordinal, place, n_partitions,
                 f"{job.work}/map-{ordinal:06d}-{n_partitions}.arrow", tuple(erased.get(feed.shard.id, ())),
             )
-            for ordinal, feed in feeds.items()
+            for place, (ordinal, feed) in enumerate(feeds.items())
         ]  # fmt: skip
         self.run(map_shard, tasks, message(f"{job.step.name}: map"))
         self.requests.writes += len(tasks)
@@ -400,18 +405,17 @@ class _JobRun:
         self, n_partitions: int, maps: tuple[str, ...] = (), slices: tuple[Slice, ...] = ()
     ) -> tuple[str, ...]:
         """Reduce the partitions of exchange files or of index slices; returns the keys of the results, in key order."""
-        job, answers = self.job, self.job.step.definition.answer is not None
+        job = self.job
         keys = tuple(f"{job.work}/part-{i:06d}.arrow" for i in range(n_partitions))
-        exchange = self.merge(() if answers else maps, n_partitions)
+        exchange = self.merge(maps, n_partitions)
         tasks = [
             ReduceTask(
-                job.store, job.step, i, n_partitions, key, maps if answers else (), exchange.sources(i), slices,
-                job.starts,
+                job.store, job.step, i, n_partitions, key, len(maps), exchange.sources(i), slices, job.starts
             )
             for i, key in enumerate(keys)
         ]  # fmt: skip
         self.run(reduce_partition, tasks, message(f"{job.step.name}: reduce"), "partitions")
-        self.requests.reads += sum(len(task.sources) + len(task.maps) for task in tasks)
+        self.requests.reads += sum(len(task.sources) for task in tasks)
         self.requests.writes += len(tasks)
         return keys
 
@@ -424,11 +428,12 @@ class _JobRun:
     def replies(self, results: tuple[str, ...]) -> FinishReport:
         """End a step that answers: join the answers back to each shard."""
         job = self.job
+        exchange = self.merge(results, len(job.feeds), "answers")
         tasks = [
-            AnswerTask(job.store, job.step, feed, ordinal, i, results, job.folder, job.recipe)
-            for i, (ordinal, feed) in enumerate(job.feeds.items())
+            AnswerTask(job.store, job.step, feed, ordinal, exchange.sources(place), job.folder, job.recipe)
+            for place, (ordinal, feed) in enumerate(job.feeds.items())
         ]
-        self.requests.reads += len(results) * len(tasks)
+        self.requests.reads += sum(len(task.sources) for task in tasks)
         digests: dict[str, dict[str, str]] = {}
         with self.progress.phase(message(f"{job.step.name}: answer"), len(tasks)) as phase:
             for shard_digests in self.engine.map(answer_shard, tasks):

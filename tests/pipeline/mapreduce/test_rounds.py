@@ -154,6 +154,52 @@ def test_requests_are_counted_and_merging_changes_nothing(
     assert results(store) == whole
 
 
+def answering_step() -> GlobalStep:
+    """Answers each row with its key and the number of rows that have it."""
+
+    def ask(batch: pa.Table, config: Any) -> pa.Table:  # Any: config classes differ
+        hashes = b"".join(batch["exact.match_hash"].combine_chunks().to_pylist())
+        return pa.table({"key": np.frombuffer(hashes, "<u8")[::2]})
+
+    def count(table: pa.Table, config: Any) -> pa.Table:
+        keys = table["key"].to_numpy()
+        _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        return pa.table({"key": keys, "n": counts[inverse]})
+
+    def place(table: pa.Table, answers: pa.Table, config: Any) -> pa.Table:
+        keys = np.sort(ask(table, config)["key"].to_numpy())
+        assert (keys == answers["key"].to_numpy()).all()
+        return pa.table({"row": table["row"], "n": answers["n"]})
+
+    definition = Global(
+        name="copies", version=1, config=NoConfig, reads=("exact.match_hash",),
+        writes=pa.schema([("n", pa.int64())]), key="any", map=ask, reduce=count, answer=place,
+    )  # fmt: skip
+    return GlobalStep(name="copies", module="copies", definition=definition, config=NoConfig())
+
+
+def test_answers_come_through_merged_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With questions and answers merged in levels each shard gets the same answers; reads are those of the plan."""
+    monkeypatch.setattr(exchange, "WORTH", 0)
+    found = []
+    for fan_in, n_partitions in ((256, 1), (256, 5), (2, 5), (2, 1)):
+        monkeypatch.setattr(exchange, "FAN_IN", fan_in)
+        monkeypatch.setattr(run, "count_partitions", lambda step, shards, n=n_partitions: n)
+        store, requests = CountingStore(tmp_path / f"{fan_in}-{n_partitions}"), Requests()
+        job = replace(job_of(store, n_partitions), step=answering_step())
+        store.opened.clear()
+        run.run_global(job, SerialEngine(), Progress(quiet=True), requests)
+        reads = [key for key in store.opened if key.startswith("exchange/") and "job.json" not in key]
+        assert requests.reads == len(reads) and any("merged-" in key for key in reads) == (fan_in == 2)
+        assert requests == run.planned_requests(job.step, list(job.shards.values()))
+        found.append(results(store))
+    assert all(one == found[0] for one in found[1:])
+    monkeypatch.undo()
+    many = [Shard(f"s-{n}", "s", 75_000, 1) for n in range(13_000)]
+    n_partitions = run.count_partitions(answering_step(), many)
+    assert run.planned_requests(answering_step(), many).reads < 0.06 * 2 * 13_000 * n_partitions
+
+
 @settings(max_examples=6)
 @given(
     n_sources=st.integers(1, 16),

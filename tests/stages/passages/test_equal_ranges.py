@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StageError
-from pipeline.mapreduce.replies import answer_rows, read_answers, read_questions, sort_by_key, write_questions
-from pipeline.mapreduce.shuffle import write_exchange
+from pipeline.mapreduce.replies import answer_rows, read_questions, sort_by_key, write_questions
+from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.stage import Global
 from pipeline.storage.store import open_store
 from stages.kernels.passages.anchors import find_anchors, wide_table
@@ -185,17 +185,15 @@ def test_every_row_gets_the_answer_to_its_own_key(
     """Answers come back in order of (key, position) for any maps and partitions, equal keys and empty maps."""
     store = open_store(str(tmp_path_factory.mktemp("store")))
     names = [f"map-{i}" for i in range(len(keys))]
-    for name, mine in zip(names, keys, strict=True):
+    for place, (name, mine) in enumerate(zip(names, keys, strict=True)):
         table = pa.table({"key": pa.array(mine, pa.uint64()), "said": pa.array(range(len(mine)), pa.int32())})
-        write_questions(store, name, table, n_partitions)
+        write_questions(store, name, table, n_partitions, place)
     parts = [f"part-{i}" for i in range(n_partitions)]
     for i, part in enumerate(parts if names else []):
-        tables = [read_questions(store, name, i) for name in names]
-        sizes = [table.num_rows for table in tables]
-        said = answer_rows(ECHO, pa.concat_tables(tables), None)
-        write_exchange(store, part, said, np.repeat(np.arange(len(names)), sizes), len(names))
+        table, maps = read_questions(store, [(name, i) for name in names])
+        write_exchange(store, part, answer_rows(ECHO, table, None), maps, len(names))
     for place, mine in enumerate(keys):
-        answers = read_answers(store, parts, place)
+        answers = read_exchange(store, parts, place)
         assert answers["key"].to_pylist() == sorted(mine)
         assert answers["said"].to_pylist() == sorted(range(len(mine)), key=lambda i: mine[i])
 
@@ -222,5 +220,5 @@ def test_keys_travel_as_what_they_add_to_the_one_before(tmp_path: pytest.TempPat
     store = open_store(str(tmp_path))
     write_questions(store, "map", pa.table({"key": keys}), 2)
     assert sum(size for _, size in store.list("")) < 2.9 * len(keys)
-    found = np.concatenate([read_questions(store, "map", i)["key"].to_numpy() for i in range(2)])
+    found = np.concatenate([read_questions(store, [("map", i)])[0]["key"].to_numpy() for i in range(2)])
     assert (found == np.sort(keys)).all()
