@@ -64,7 +64,9 @@ class Ablation:
     n_tasks: tasks of each skill. seeds: of weights and order; at least 3 for an interval. sizes: name -> shape of the
     proxies. train: settings of training. epochs: how often each document is seen: the same for all corpora, since one
     that repeats less teaches more (arXiv 2606.07597). vocabulary: entries of the tokenizer that is trained on equal
-    parts of all corpora; tokenizer: a tokenizer.json instead. confidence: of the intervals.
+    parts of all corpora; tokenizer: a tokenizer.json instead. chinese_share: of the bytes that are drawn from every
+    corpus, so that corpora of different ratios are compared in what is left; None: the ratio of each. confidence: of
+    the intervals.
     """
 
     corpora: Mapping[str, Corpus]
@@ -78,6 +80,7 @@ class Ablation:
     epochs: int = 1
     vocabulary: int = 4096
     tokenizer: str = ""
+    chinese_share: float | None = None
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
@@ -96,6 +99,8 @@ class Ablation:
         for name, least in (("epochs", 1), ("vocabulary", 300), ("n_tasks", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected {least} or more")
+        if self.chinese_share is not None and not 0 <= self.chinese_share <= 1:
+            raise ConfigError(f"chinese_share is {self.chinese_share}; expected a share from 0 to 1")
         if not 0.5 <= self.confidence < 1:
             raise ConfigError(f"confidence is {self.confidence}; expected 0.5 or more and below 1")
 

@@ -137,15 +137,17 @@ def is_chinese(text: str) -> bool:
 
 
 def draw(
-    read: Callable[[], Iterable[str]], n_bytes: float, measured: frozenset[int], seeds: Sequence[int]
-) -> list[Drawn]:
+    read: Callable[[], Iterable[str]], n_bytes: float, measured: frozenset[int], seeds: Sequence[int],
+    chinese_share: float | None = None,
+) -> list[Drawn]:  # fmt: skip
     """Draw documents evenly from all of a corpus, anew for each seed; which ones depends on their texts and the seed.
 
     Chinese documents and others are drawn apart, in the ratio of their bytes in the corpus, since a small draw would
     have another ratio by chance, and any beginning of the result has it too. A repeated document is drawn with all its
     repeats, so that a small draw repeats as often as the whole (arXiv 2606.07597).
 
-    Args: read, gives the texts, and is called twice; n_bytes, wanted; measured, hashes of lines that leave one out.
+    Args: read, gives the texts, and is called twice; n_bytes, wanted; measured, hashes of lines that leave one out;
+    chinese_share, of the bytes, in place of the ratio of the corpus.
     Returns: for each seed documents of about n_bytes or a little more, cut to DOCUMENT_BYTES; all if there are fewer.
     """
     n_documents = total = 0
@@ -154,9 +156,10 @@ def draw(
         n_documents, total = n_documents + 1, total + len(text.encode())
         used = cut(text)
         sizes[is_chinese(used)] += len(used.encode())
-    wanted = {kind: n_bytes * size / max(sum(sizes.values()), 1) for kind, size in sizes.items()}
-    share = min(1.0, 1.2 * n_bytes / max(sum(sizes.values()), 1) + 100 / max(n_documents, 1))
-    limit = int(share * (2**64 - 1))
+    chinese = sizes[True] / max(sum(sizes.values()), 1) if chinese_share is None else chinese_share
+    wanted = {False: n_bytes * (1 - chinese), True: n_bytes * chinese}
+    limits = {kind: _limit(wanted[kind], sizes[kind], n_documents) for kind in sizes}
+    limit = max(limits.values())
     found: list[dict[bool, list[tuple[int, str]]]] = [{False: [], True: []} for _ in seeds]
     n_seen = [0] * len(seeds)
     for text in read():
@@ -164,12 +167,20 @@ def draw(
             key = xxhash.xxh3_64_intdigest(text.encode(), seed)
             if key > limit:
                 continue
+            used = cut(text)
+            if key > limits[kind := is_chinese(used)]:
+                continue
             if measured and any(line in measured for line in lines_of(text)):
                 n_seen[i] += 1
             else:
-                used = cut(text)
-                found[i][is_chinese(used)].append((key, used))
+                found[i][kind].append((key, used))
     return [Drawn(_interleaved(found[i], wanted), n_documents, total, n_seen[i]) for i in range(len(seeds))]
+
+
+def _limit(wanted: float, size: int, n_documents: int) -> int:
+    """Highest hash that is drawn, for a fifth more than is wanted of `size` bytes."""
+    share = min(1.0, 1.2 * wanted / max(size, 1) + 100 / max(n_documents, 1)) if wanted else 0.0
+    return int(share * (2**64 - 1))
 
 
 def _interleaved(found: dict[bool, list[tuple[int, str]]], wanted: dict[bool, float]) -> list[str]:
@@ -241,22 +252,24 @@ def write_tokens(
     """Write n_tokens of documents, each with its end, as a NumPy file.
 
     Args: planted, documents of skills, which take the share of the tokens, evenly among the others.
-    Returns: tokens, documents and bytes written.
+    Returns: tokens, documents and bytes written, and the share of Chinese documents in the bytes of the texts.
     Raises: InputError if the corpus has too few tokens, with how many it has.
     """
     end = end_of(tokenizer)
     out = np.empty(n_tokens, np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32)
     taken = n_planted = n_documents = n_bytes = 0
+    sizes = {False: 0, True: 0}
     extra = iter(zip(planted, ids_of(tokenizer, planted), strict=True))
     for start in range(0, len(texts), 256):
         group = texts[start : start + 256]
         for text, ids in zip(group, ids_of(tokenizer, group), strict=True):
-            parts = [(text, ids, False)]
+            parts = [(text, ids)]
+            sizes[is_chinese(text)] += len(text.encode())
             while share and n_planted < share * (taken + sum(len(p[1]) for p in parts)):
                 document, planted_ids = next(extra)
-                parts.append((document, planted_ids, True))
+                parts.append((document, planted_ids))
                 n_planted += len(planted_ids) + 1
-            for document, part, _ in parts:
+            for document, part in parts:
                 piece = [*part, end][: n_tokens - taken]
                 out[taken : taken + len(piece)] = piece
                 taken += len(piece)
@@ -269,6 +282,7 @@ def write_tokens(
                     "documents": n_documents,
                     "bytes": n_bytes,
                     "planted_tokens": n_planted,
+                    "chinese_share": round(sizes[True] / max(sum(sizes.values()), 1), 4),
                 }
     raise InputError(
         f"{where}: {taken:,} tokens, {n_tokens:,} are needed; lower train.tokens or raise epochs, of all corpora"

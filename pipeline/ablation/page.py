@@ -22,6 +22,9 @@ FOLDER = Path(__file__).parent
 MARKS = {BETTER: message("better than the baseline"), WORSE: message("worse than the baseline"),
          OPEN: message("no difference shown")}  # fmt: skip
 
+SHARE_SPREAD = 0.03
+"""Difference between the shares of Chinese of corpora from which on the pages warn."""
+
 
 def write_pages(results: Results, folder: str) -> None:
     """Write results.json, metrics.csv, README.md and report.html into the folder of an ablation."""
@@ -59,6 +62,15 @@ def sentences(results: Results) -> list[str]:
         )
         for one in results.differences
     ]
+    shares = [facts["chinese_share"] for facts in results.corpora.values()]
+    if max(shares) - min(shares) > SHARE_SPREAD:
+        found.insert(
+            0,
+            t(
+                f"The corpora differ in their share of Chinese ({min(shares):.0%} to {max(shares):.0%}), which alone "
+                "moves bits per byte; chinese_share gives all of them one."
+            ),
+        )
     if results.smoke:
         found.insert(
             0, t(f"This is a smoke test, no evidence about large models: {' and '.join(results.smoke)}.")
@@ -101,19 +113,18 @@ def spread_rows(results: Results) -> tuple[Sequence[str], list[Sequence[str]]]:
 def corpus_rows(results: Results) -> tuple[Sequence[str], list[Sequence[str]]]:
     """Heads and rows of the table of corpora."""
     heads = [
-        t("corpus"), t("documents"), t("bytes"), t("trained on: documents"), t("bytes"), t("tokens"),
+        t("corpus"), t("documents"), t("bytes"), t("trained on: documents"), t("bytes"), t("Chinese"), t("tokens"),
         t("left out: a line is measured"), t("planted tokens"),
     ]  # fmt: skip
-    names = (
-        "corpus_documents",
-        "corpus_bytes",
-        "documents",
-        "bytes",
-        "tokens",
-        "left_out_as_measured",
-        "planted_tokens",
-    )
-    return heads, [[name, *(f"{facts[item]:,}" for item in names)] for name, facts in results.corpora.items()]
+    rows: list[Sequence[str]] = [
+        [
+            name, f"{facts['corpus_documents']:,}", f"{facts['corpus_bytes']:,}", f"{facts['documents']:,}",
+            f"{facts['bytes']:,}", f"{facts['chinese_share']:.1%}", f"{facts['tokens']:,}",
+            f"{facts['left_out_as_measured']:,}", f"{facts['planted_tokens']:,}",
+        ]
+        for name, facts in results.corpora.items()
+    ]  # fmt: skip
+    return heads, rows
 
 
 def run_lines(results: Results) -> list[str]:

@@ -33,7 +33,7 @@ from pipeline.ablation.corpora import (
     write_json,
     write_tokens,
 )
-from pipeline.errors import ConfigError, UsageError
+from pipeline.errors import ConfigError, InputError, UsageError
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import digest
 from pipeline.runtime.progress import Progress
@@ -43,7 +43,10 @@ TRIAL_STEPS = 12
 """Steps that an estimate of the time takes; the first third is not counted."""
 
 DRAW_SEED = 20
-DRAW_VERSION = 2
+DRAW_VERSION = 3
+
+SHARE_ERROR = 0.03
+"""Largest difference from `chinese_share` that whole documents may cause."""
 
 
 def proxy(module: str) -> Any:  # Any: a module that is loaded by name
@@ -182,21 +185,29 @@ class Harness:
     def _draw(self, name: str, lines: frozenset[int], seeds: Sequence[int]) -> list[Drawn]:
         """Documents of a corpus for each seed. lines: hashes of the long lines of measured texts."""
         read = functools.partial(texts_of, self.ablation.corpora[name])
-        return draw(read, self.n_unique * BYTES_PER_TOKEN, lines, [DRAW_SEED + seed for seed in seeds])
+        draw_seeds = [DRAW_SEED + seed for seed in seeds]
+        return draw(read, self.n_unique * BYTES_PER_TOKEN, lines, draw_seeds, self.ablation.chinese_share)
 
     def _write_corpus(
         self, name: str, tokenizer: Tokenizer, lines: frozenset[int]
     ) -> dict[str, Any]:  # Any: JSON
         """Write the tokens of a corpus for each seed; returns its facts, those of the draw of the first seed."""
-        plant, written = self.ablation.corpora[name].plant, []
+        plant, written = self.ablation.corpora[name].plant, list[dict[str, Any]]()  # Any: JSON
+        share = self.ablation.chinese_share
+        where = f"corpora.{name}" if share is None else f"corpora.{name} at {share:.0%} Chinese"
         draws = self._draw(name, lines, self.ablation.seeds)
         for seed, found in zip(self.ablation.seeds, draws, strict=True):
             written.append(
                 write_tokens(
                     self._tokens(name, seed), tokenizer, found.texts, self._planted(plant), sum(plant.values()),
-                    self.n_unique, f"corpora.{name}",
+                    self.n_unique, where,
                 )
             )  # fmt: skip
+            if share is not None and abs(written[-1]["chinese_share"] - share) > SHARE_ERROR:
+                raise InputError(
+                    f"{where}: only {written[-1]['chinese_share']:.0%} of the bytes could be; it has too few documents "
+                    "of one kind: lower train.tokens or change chinese_share"
+                )
         first = draws[0]
         return {
             **written[0], "corpus_documents": first.n_documents, "corpus_bytes": first.n_bytes,

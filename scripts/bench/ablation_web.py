@@ -106,6 +106,7 @@ def ablation(store: str, names: list[str]) -> Page:
             "small": {"width": 64, "layers": 2, "heads": 2, "context": 128},
         },
         "train": {"tokens": 250_000, "batch": 16, "learning_rate": 3e-4},
+        "chinese_share": 0.5,
     }
 
 

@@ -33,9 +33,10 @@ def test_the_page_has_what_was_measured_in_both_languages(tmp_path: Path) -> Non
     )
     for name, said in data["texts"].items():
         assert (
-            len(said["sentences"]) == 2
+            len(said["sentences"]) == 3
             and len(said["tables"]) == 3
             and said["marks"].keys() == {BETTER, WORSE, OPEN}
         )
         assert said["tables"][0]["rows"][0][:3] == ["small", "other", "en bits per byte"], name
+    assert "share of Chinese (40% to 50%)" in data["texts"]["en"]["sentences"][1]
     assert json.loads((tmp_path / "results.json").read_text())["differences"]

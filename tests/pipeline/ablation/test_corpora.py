@@ -99,6 +99,44 @@ def test_a_draw_has_the_ratio_of_scripts_of_the_corpus() -> None:
         assert all(counts[t] == 2 for t in texts[:50] if t in counts)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.7])
+def test_corpora_of_any_ratio_are_drawn_with_one_share(share: float) -> None:
+    """A corpus of nine tenths Chinese and one of a tenth: the bytes drawn have the asked share, as do beginnings."""
+    random = np.random.default_rng(6)
+    for common in (1, 9):
+        lengths = np.clip(random.lognormal(6, 1, 6000), 20, 20_000).astype(int).tolist()
+        texts = [
+            ("天地玄黄" if i % 10 < common else "word ") * (n // 4) + str(i) for i, n in enumerate(lengths)
+        ]
+        (drawn,) = draw(lambda texts=texts: texts, 200_000, frozenset(), [4], share)
+        for beginning in (drawn.texts, drawn.texts[: len(drawn.texts) // 2]):
+            sizes = [(is_chinese(t), len(t.encode())) for t in beginning]
+            found = sum(n for chinese, n in sizes if chinese) / sum(n for _, n in sizes)
+            assert abs(found - share) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("n_chinese", "n_english", "error"),
+    [
+        (0, 30, r"[\d,]+ tokens, 6,017 are needed"),
+        (12, 900, r"only \d+% of the bytes could be; it has too few"),
+    ],
+)
+def test_a_share_that_a_corpus_cannot_give_is_an_error(
+    tmp_path: Path, n_chinese: int, n_english: int, error: str
+) -> None:
+    """A corpus without Chinese documents, and one with too few of them beside enough English ones."""
+    numbers = range(n_chinese + n_english)
+    rows = [
+        {"text": f"天地玄黄宇宙洪荒{i}" * 4 if i < n_chinese else f"the river {i * i} house " * 9}
+        for i in numbers
+    ]
+    (tmp_path / "c.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    corpora = {"c": {"files": "c.jsonl"}, "again": {"files": "c.jsonl"}}
+    with pytest.raises(InputError, match=rf"corpora.\w+ at 30% Chinese: {error}"):
+        harness(tmp_path, corpora=corpora, chinese_share=0.3).prepare()
+
+
 def test_a_folder_belongs_to_one_ablation(tmp_path: Path) -> None:
     """With other settings it is refused."""
     harness(tmp_path).prepare()
@@ -117,6 +155,7 @@ def test_too_few_tokens_are_an_error(tmp_path: Path) -> None:
     [
         ({"corpora": {"one": {"files": ["a.jsonl"]}}}, "two or more"),
         ({"corpora": {"one": {}, "two": {"files": ["b.jsonl"]}}}, "corpora.one: expected either release"),
+        ({"chinese_share": 1.5}, "chinese_share is 1.5; expected a share"),
         ({"baseline": "on"}, "baseline 'on'"),
         ({"skills": ["additon"]}, "did you mean 'addition'|addition"),
         ({"seeds": [1, 1]}, "two or more different"),
