@@ -6,8 +6,10 @@ time on one core, best of --repeats. Sources are split into `development`, used 
 a few Chinese news pages the gold text is the passage between two manually chosen phrases.
 
 A folder is a copy of scrapinghub/article-extraction-benchmark: 181 pages of news and blogs of which people marked the
-article bodies, without headline, captions and summaries, which are text here; or of the `dev` or `test` folder of
-Murrough-Foley/web-content-extraction-benchmark (WCXB), pages of seven kinds, by kind.
+article bodies, without headline, captions and summaries, which are text here. The pages are measured as they are, and
+without those lines of a tool's text that stand in a headline, title, caption or description of the page and not in its
+body ("own lines"). A folder may also be `dev` or `test` of Murrough-Foley/web-content-extraction-benchmark (WCXB):
+pages of seven kinds, by kind.
 
 Example: ~/extract-env/bin/python -m scripts.bench.bench_extract web_pages.parquet web_pages_thirdparty.parquet \\
     web_gold_zh.parquet article-extraction-benchmark
@@ -47,6 +49,12 @@ MARKED = {
 }
 """Chinese news pages without a gold text: path, first and last phrase of the article."""
 
+DESCRIPTIONS = ("description", "og:description", "twitter:description", "og:title")
+"""Names of `<meta>` with the summary or the title of a page."""
+
+LEAST_LETTERS = 3
+"""Lines of at most so many letters are left as they are."""
+
 Extract = Callable[[str], str]
 
 
@@ -58,6 +66,9 @@ class Page(NamedTuple):
     html: str
     gold: str
     held_out: bool
+    aside: tuple[
+        str, ...
+    ] = ()  # letters of headline, captions and summaries, if lines with them are left out
 
 
 def tokens(text: str) -> list[str]:
@@ -216,7 +227,41 @@ def read_articles(folder: Path) -> Iterator[Page]:
     for key, row in truth.items():
         html = gzip.decompress((folder / "html" / f"{key}.html.gz").read_bytes()).decode("utf-8", "replace")
         held_out = bool(int(key[:8], 16) % 2 and int(key[8:10], 16) % 2)
-        yield Page("article bodies", "en", html, row["articleBody"], held_out)
+        gold = row["articleBody"]
+        yield Page("article bodies", "en", html, gold, held_out)
+        yield Page("article bodies, own lines", "en", html, gold, held_out, tuple(_aside(html)))
+
+
+def _aside(html: str) -> Iterator[str]:
+    """Letters of the headline, the titles, the captions and the descriptions of a page."""
+    from resiliparse.parse.html import HTMLTree
+
+    document = HTMLTree.parse(html).document
+    found = [node.text for node in document.query_selector_all("h1, title, figcaption, [class*=caption]")]
+    for node in document.query_selector_all("meta"):
+        if (node.getattr("name") or node.getattr("property") or "").lower() in DESCRIPTIONS:
+            found.append(node.getattr("content") or "")
+    for text in found:
+        yield from filter(None, map(letters, {text, *text.split("\n")}))
+
+
+def letters(text: str) -> str:
+    """The letters and digits of a text in lower case."""
+    return "".join(filter(str.isalnum, text)).lower()
+
+
+def own_lines(text: str, page: Page) -> str:
+    """A text without lines that are in a headline, caption or summary of the page, or are one, and not in the gold
+    text."""
+    if not page.aside:
+        return text
+    gold, kept = letters(page.gold), []
+    for line in text.split("\n"):
+        short = letters(line)
+        is_aside = any(short in a or (a in short and len(a) > 0.8 * len(short)) for a in page.aside)
+        if len(short) <= LEAST_LETTERS or short in gold or not is_aside:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def read_kinds(folder: Path) -> Iterator[Page]:
@@ -254,7 +299,7 @@ def measure(extract: Extract, pages: list[Page], repeats: int) -> dict[str, floa
             cpu_s += time.process_time() - start
             if turn == 0:
                 failures += text is None
-                predicted, gold = tokens(text or ""), tokens(page.gold)
+                predicted, gold = tokens(own_lines(text or "", page)), tokens(page.gold)
                 scores.append((*f1(predicted, gold, 1), f1(predicted, gold, 5)[0]))
         best_s = min(best_s, cpu_s)
     means = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
