@@ -7,7 +7,7 @@ a few Chinese news pages the gold text is the passage between two manually chose
 
 A folder is a copy of scrapinghub/article-extraction-benchmark: 181 pages of news and blogs of which people marked the
 article bodies, without headline, captions and summaries, which are text here. The pages are measured as they are, and
-without those lines of a tool's text that stand in a headline, title, caption or description of the page and not in its
+without those lines of a tool's text that are in a headline, title, caption or description of the page and not in its
 body ("own lines"). A folder may also be `dev` or `test` of Murrough-Foley/web-content-extraction-benchmark (WCXB):
 pages of seven kinds, by kind.
 

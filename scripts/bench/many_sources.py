@@ -1,8 +1,8 @@
-"""CPU time of a run over many sources, each one file of one document: what a source costs besides its text.
+"""CPU time of a run over many sources, each one file of one document, or over as many files of one source.
 
 Runs `load`, the build and `plan` in this process, so that the CPU time of all of them is counted; wall time is printed
-too, but most of it is flushing small files. The cost of a source is the difference of two sizes divided by the
-difference of their sources, so that loading models does not count.
+too, but most of it is flushing small files. The cost of a source or file is the difference of two sizes divided by
+the difference of their numbers, so that loading models does not count.
 
 Example: python -m scripts.bench.many_sources docs_zh_en-00.parquet 50 500 2000
 """
@@ -33,14 +33,16 @@ MAX_CHARS = 3000
 """Most characters of a document."""
 
 
-def write_sources(folder: Path, texts: list[str]) -> Path:
-    """Write a file for each text, and a run file with a source for each file; return the path of the run file."""
-    sources = []
+def write_sources(folder: Path, texts: list[str], one: bool) -> Path:
+    """Write a file for each text, and a run file with a source for each file, or one for all; return its path."""
     for i, text in enumerate(texts):
         (folder / f"f{i:05d}.jsonl").write_text(
             json.dumps({"text": text}, ensure_ascii=False) + "\n", "utf-8"
         )
-        sources.append({"name": f"s{i:05d}", "reader": "stages.readers.jsonl", "files": f"f{i:05d}.jsonl"})
+    names = {"s": "f*.jsonl"} if one else {f"s{i:05d}": f"f{i:05d}.jsonl" for i in range(len(texts))}
+    sources = [
+        {"name": name, "reader": "stages.readers.jsonl", "files": files} for name, files in names.items()
+    ]
     rules = [{"name": "too_short", "signals.n_chars": {"min": 20}}]
     page = {"corpus": "many", "sources": sources, "annotate": STEPS, "select": rules}
     path = folder / "run.yaml"
@@ -48,10 +50,10 @@ def write_sources(folder: Path, texts: list[str]) -> Path:
     return path
 
 
-def measure(texts: list[str]) -> dict[str, float]:
+def measure(texts: list[str], one: bool = False) -> dict[str, float]:
     """CPU seconds of loading the run file, of the build, and of a plan after it; wall seconds of the build."""
     with tempfile.TemporaryDirectory() as folder:
-        path = write_sources(Path(folder), texts)
+        path = write_sources(Path(folder), texts, one)
         store = open_store(f"{folder}/store")
         times, wall = [time.process_time()], time.monotonic()
         run = load_run(str(path), store=store)
@@ -68,19 +70,21 @@ def measure(texts: list[str]) -> dict[str, float]:
 @click.command()
 @click.argument("documents", type=click.Path(exists=True))
 @click.argument("sizes", type=int, nargs=-1, required=True)
-def main(documents: str, sizes: tuple[int, ...]) -> None:
-    """Measure runs with SIZES sources made of texts of DOCUMENTS (Parquet with `text`)."""
+@click.option("--one", is_flag=True, help="All files are of one source.")
+def main(documents: str, sizes: tuple[int, ...], one: bool) -> None:
+    """Measure runs with SIZES sources, or files of one, made of texts of DOCUMENTS (Parquet with `text`)."""
     texts = [text[:MAX_CHARS] for text in pq.read_table(documents, columns=["text"])["text"].to_pylist()]
     measure(texts[:2])  # loads models and kernels
     known: tuple[int, float] | None = None
+    unit = "file" if one else "source"
     for size in sorted(sizes):
         if size > len(texts):
             raise click.UsageError(f"{documents} has {len(texts):,} documents; expected at least {size:,}")
-        times = measure(texts[:size])
+        times = measure(texts[:size], one)
         line = ", ".join(f"{name} {seconds:.2f}" for name, seconds in times.items())
         cpu = times["load"] + times["build"] + times["plan"]
-        rate = "" if known is None else f", {1000 * (cpu - known[1]) / (size - known[0]):.1f} CPU-ms a source"
-        click.echo(f"{size} sources: seconds {line}{rate}")
+        rate = "" if known is None else f", {1000 * (cpu - known[1]) / (size - known[0]):.1f} CPU-ms a {unit}"
+        click.echo(f"{size} {unit}s: seconds {line}{rate}")
         known = size, cpu
 
 
