@@ -130,7 +130,7 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 
 STAGE = Stage(
     name="quality",
-    version=4,
+    version=5,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,
