@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from stages.kernels.pii.signs import HANDLE, QQ, WECHAT
-from stages.pii.neighbours import before
+from stages.pii.neighbours import before, behind
 from stages.pii.rule import IS, NO_UNIT, Rule, always
 
 Match = re.Match[str]
@@ -65,7 +65,7 @@ _WECHAT_WORDS = (
     r"|[Nn]o\.?))*"
 )
 _WECHAT_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{5,19}"
-_WECHAT_RIGHT = r"(?![A-Za-z0-9_@-]|\.[A-Za-z]|:/|/)"
+_WECHAT_RIGHT = r"(?![A-Za-z0-9_@-]|\.[A-Za-z]|:/|/[A-Za-z0-9])"
 _NOT_NAMES = re.compile(
     r"https?|weixin|wechat|android|iphone|official|account|windows|mobile|qrcode|groups?|moments|payment|min"
     r"i-?program(?:me)?s?|version|public|public_.*"
@@ -114,13 +114,13 @@ def is_network(match: Match) -> bool:
 
 
 def is_line(match: Match) -> bool:
-    """Accept a name behind Line, an English word, if other contacts are before it, or `ID`, or the name has a mark."""
+    """Accept a name behind Line, an English word, if other contacts are beside it, or `ID`, or the name has a mark."""
     named = re.search(r"id[ :=]*$|[帳账帐][号號][ :=]*$", before(match), re.I) or match["v"][0] == "@"
-    return is_handle(match) and bool(named or _CONTACTS.search(before(match)))
+    return is_handle(match) and bool(named or _CONTACTS.search(f"{before(match)} {behind(match)}"))
 
 
 _HANDLE = r"@?[A-Za-z0-9][A-Za-z0-9_.\-]{3,30}[A-Za-z0-9_]"
-_HANDLE_RIGHT = r"(?![A-Za-z0-9_@\-]|\.[A-Za-z0-9]|:/|/)"
+_HANDLE_RIGHT = r"(?![A-Za-z0-9_@\-]|\.[A-Za-z0-9]|:/|/[A-Za-z0-9])"
 
 RULES = (
     *(  # alone, or after up to five others: QQ：123456、234567 或 345678
@@ -146,7 +146,7 @@ RULES = (
         rf"}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
     Rule("handle", HANDLE, re.compile(
         rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|"
-        rf"{_LETTER_LEFT}[Tt]ik[Tt]ok) ?\(?(?P<v>@[A-Za-z0-9_-]{{3,30}}){_HANDLE_RIGHT}"), is_handle),
+        rf"{_LETTER_LEFT}[Tt]ik[Tt]ok) ?\(?(?P<v>@ ?[A-Za-z0-9_-]{{3,30}}){_HANDLE_RIGHT}"), is_handle),
     Rule("handle", HANDLE, re.compile(r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"), always),
     Rule("handle", HANDLE, re.compile(
         rf"(?:抖音|快手|小红书|小紅書|陌陌|支付宝|支付寶|{_LETTER_LEFT}[Dd]ouyin|{_LETTER_LEFT}[Aa]lipay)(?:"
@@ -154,7 +154,7 @@ RULES = (
         rf"(?P<v>{_HANDLE}){_HANDLE_RIGHT}"), is_handle),
     Rule("handle", HANDLE, re.compile(
         rf"(?:电报|電報|{_LETTER_LEFT}[Tt]elegram|TELEGRAM|{_LETTER_LEFT}[Tt][Gg])(?:{_NOUN}|群|频道|客服|联"
-        rf"系)?(?:{_COLON}@?|[ (]{{1,2}}@)"
+        rf"系)?(?:{_COLON}@?|[ (\[]{{1,2}}@)"
         rf"(?P<v>[A-Za-z][A-Za-z0-9_]{{4,31}}){_HANDLE_RIGHT}"), is_handle),
     Rule("handle", HANDLE, re.compile(
         rf"{_LETTER_LEFT}(?:[Ss]kype|SKYPE)(?: ?(?:[Ii][Dd]|[Nn]ame|账号|帐号|帳號|号|號))?{_COLON}(?P<v>(?:"

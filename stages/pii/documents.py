@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from stages.kernels.pii.signs import DOCUMENT, IBAN, LETTERED, MAC, PLATE, VEHICLE
-from stages.pii.neighbours import before
+from stages.pii.neighbours import before, behind
 from stages.pii.rule import IS, Rule, always
 
 Match = re.Match[str]
@@ -49,6 +49,8 @@ def is_number(match: Match) -> bool:
 _ID_WORD = re.compile(
     r"身份|身分|证件|證件|证号|證號|居民|\bid\b|identity|hkid|bir\b|统一编号|統一編號", re.I
 )
+_NEAR = 16
+"""Characters behind a number in which its word may be: 1234567(8)，澳門身份證."""
 _LETTERS = {letter: value for value, letter in enumerate("ABCDEFGHJKLMNPQRSTUVXYWZIO", 10)}
 
 
@@ -62,11 +64,9 @@ def is_hong_kong_id(match: Match) -> bool:
 
 
 def is_macau_id(match: Match) -> bool:
-    """Accept seven digits and one in brackets behind a word of identity; the check digit is not published."""
-    return (
-        _ID_WORD.search(before(match)) is not None
-        or re.search("澳[门門]|Maca[uo]", before(match)) is not None
-    )
+    """Accept seven digits and one in brackets beside a word of identity; the check digit is not published."""
+    text = f"{before(match)} {behind(match)[:_NEAR]}"
+    return _ID_WORD.search(text) is not None or re.search("澳[门門]|Maca[uo]", text) is not None
 
 
 def is_taiwan_id(match: Match) -> bool:

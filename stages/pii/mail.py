@@ -35,14 +35,15 @@ _HEADER = re.compile(
 """Headers of mail (RFC 5322, section 3.6.4) before an identifier in the form of an address."""
 _SERIAL = re.compile(
     r"\d{8,14}\.[\w.+-]*\d|[0-9A-F]{6,}\.[0-9A-F.]{4,}|[0-9a-f]{24,}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-    r"|ca[a-z0-9_+=-]{24,}|.{0,40}\.javamail\..*|p[a-z]{3}[0-9a-f]{12,}.*|[A-Z0-9]{12,}",
+    r"|ca[a-z0-9_+=-]{24,}|.{0,40}\.javamail\..*|p[a-z]{3}[0-9a-f]{12,}.*|[A-Z0-9]{12,}"
+    r"|(?=.{0,40}[.%+$=-])(?:[^\d]*\d){12}.*|[0-9A-Fa-f]{8}\.[0-9A-Fa-f]{2,6}%.*",
 )
 """Local parts of identifiers of messages: dates and counters, hexadecimal numbers, and those of well-known programs."""
 
 
 def _is_id(local: str, domain: str) -> bool:
     """Return whether an address is the identifier of a message: a number that a program made."""
-    if domain.lower() in ("mail.gmail.com", "phx.gbl", "localhost.localdomain"):
+    if domain.lower() in ("phx.gbl", "localhost.localdomain"):
         return True
     text = local if _SERIAL.fullmatch(local) else local.lower()
     return _SERIAL.fullmatch(text) is not None and re.search(r"\d.*\d.*\d.*\d", local) is not None
@@ -51,6 +52,8 @@ def _is_id(local: str, domain: str) -> bool:
 def is_email(match: Match) -> bool:
     """Reject file names, packages with a version, hosts of remote paths, and identifiers of messages."""
     local, _, domain = match["v"].partition("@")
+    if domain.lower() == "mail.gmail.com":  # identifiers of messages only
+        return False
     if (
         len(local) > MAX_LOCAL
         or len(domain) > MAX_DOMAIN
@@ -68,6 +71,8 @@ def is_email(match: Match) -> bool:
 
 # At and dot as words
 
+_LABEL_BEFORE = re.compile(r"(?:e-?mail|mailto|邮箱|郵箱|信箱|邮址)(?: address)?\s{0,2}[:=]?\s{0,2}[<(]?$", re.I)
+"""A word of mail directly before an address."""
 _MAIL_WORD = re.compile(
     r"(?:e-?mails?|mail|邮箱|邮件|信箱|電郵|电邮|郵箱|邮址|mailto|contact|write|from|to|by)[^\n]{0,24}$", re.I
 )
@@ -94,17 +99,25 @@ def is_worded(match: Match) -> bool:
 
 
 def is_sentence_or_mail(match: Match) -> bool:
-    """Accept `name at example.org` in the context of mail: in brackets, before the date of a message, or a word of
-    mail before."""
+    """Accept `name at example.org` in the context of mail: in brackets, before the date of a message, behind a word of
+    mail or the name of the person, or with a host of many mailboxes."""
     local = match["local"].lower()
     if local in _NO_NAME:
         return False
+    if _MANY.search(match["v"]) or _LABEL_BEFORE.search(before(match)) or _is_named(match):
+        return True
     if _BEHIND.match(match.string[match.end("v") :]) and (
         before(match, 1) in "<(>\n \t*_" or not before(match)
     ):
         return bool(re.search(r"[<(]$|\n[^\n]{0,40}$|^[^\n]{0,40}$", before(match)))
     text = before(match)
     return re.search(r"[0-9._-]", local) is not None and _MAIL_WORD.search(text) is not None
+
+
+def _is_named(match: Match) -> bool:
+    """Return whether the local part is a word before the address that begins with a capital: Brian Ripley, ripley at."""
+    local = match["local"]
+    return len(local) >= 4 and re.search(rf"\b{re.escape(local.capitalize())}\b", before(match)) is not None
 
 
 def is_spaced(match: Match) -> bool:
