@@ -36,7 +36,7 @@ _HEADER = re.compile(
 _SERIAL = re.compile(
     r"\d{8,14}\.[\w.+-]*\d|[0-9A-F]{6,}\.[0-9A-F.]{4,}|[0-9a-f]{24,}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
     r"|ca[a-z0-9_+=-]{24,}|.{0,40}\.javamail\..*|p[a-z]{3}[0-9a-f]{12,}.*|[A-Z0-9]{12,}"
-    r"|(?=.{0,40}[.%+$=-])(?:[^\d]*\d){12}.*|[0-9A-Fa-f]{8}\.[0-9A-Fa-f]{2,6}%.*",
+    r"|(?=.{0,40}[.%+$=-])(?:[^\d]*\d){12}.*|\d{4,}\.\d{3,}\..*|[0-9A-Fa-f]{8}\.[0-9A-Fa-f]{2,6}%.*|[a-z0-9]{6,}\.fsf.*",
 )
 """Local parts of identifiers of messages: dates and counters, hexadecimal numbers, and those of well-known programs."""
 
@@ -71,7 +71,9 @@ def is_email(match: Match) -> bool:
 
 # At and dot as words
 
-_LABEL_BEFORE = re.compile(r"(?:e-?mail|mailto|邮箱|郵箱|信箱|邮址)(?: address)?\s{0,2}[:=]?\s{0,2}[<(]?$", re.I)
+_LABEL_BEFORE = re.compile(
+    r"(?:(?:e-?mail|mailto|邮箱|郵箱|信箱|邮址)(?: address)?\s{0,2}[:=-]?|contact:)\s{0,2}[<(]?$", re.I
+)
 """A word of mail directly before an address."""
 _MAIL_WORD = re.compile(
     r"(?:e-?mails?|mail|邮箱|邮件|信箱|電郵|电邮|郵箱|邮址|mailto|contact|write|from|to|by)[^\n]{0,24}$", re.I
@@ -104,7 +106,7 @@ def is_sentence_or_mail(match: Match) -> bool:
     local = match["local"].lower()
     if local in _NO_NAME:
         return False
-    if _MANY.search(match["v"]) or _LABEL_BEFORE.search(before(match)) or _is_named(match):
+    if _MANY.search(match["v"]) or _LABEL_BEFORE.search(before(match)) or _is_signature(match):
         return True
     if _BEHIND.match(match.string[match.end("v") :]) and (
         before(match, 1) in "<(>\n \t*_" or not before(match)
@@ -114,10 +116,34 @@ def is_sentence_or_mail(match: Match) -> bool:
     return re.search(r"[0-9._-]", local) is not None and _MAIL_WORD.search(text) is not None
 
 
-def _is_named(match: Match) -> bool:
-    """Return whether the local part is a word before the address that begins with a capital: Brian Ripley, ripley at."""
-    local = match["local"]
-    return len(local) >= 4 and re.search(rf"\b{re.escape(local.capitalize())}\b", before(match)) is not None
+_APART = re.compile(r"(?:^|[\n|,;>•·(])[ \t]*$")
+"""Before an address that is no part of a sentence."""
+
+
+def _is_signature(match: Match) -> bool:
+    """Return whether an address outside a sentence is a line of its own with a mark, or is derived from a name before.
+
+    Brian Ripley, ripley at; Dirk Eddelbuettel | edd at; Ajay Shah, ajayshah at.
+    """
+    local, text = match["local"], before(match)
+    if not _APART.search(text) or not local[0].islower():
+        return False
+    if (
+        re.search(r"\w[._-]\w|\d", local)
+        and text[-1:] in ("", "\n")
+        and re.match(r"\s*(?:\n|$)", behind(match))
+    ):
+        return True
+    names = [name.lower() for name in re.findall(r"(?<![A-Za-z0-9])[A-Z][a-z]{2,}", text)]
+    return any(
+        (len(local) >= 3 and name.startswith(local))
+        or (
+            len(name) >= 4
+            and name in local
+            and (len(local) - len(name) <= 2 or local.replace(name, "") in names)
+        )
+        for name in names
+    )
 
 
 def is_spaced(match: Match) -> bool:

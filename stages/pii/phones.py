@@ -75,6 +75,12 @@ _LABEL_BEHIND = re.compile(
 )
 """A word of contact in a bracket behind a number: 9876 5432 (whatsapp/tg)."""
 
+_STREET = re.compile(
+    r" (?:[NSEW]\.? )?(?:[A-Z][A-Za-z.']{1,16} ){1,3}"
+    r"(?:St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Dr|Drive|Ln|Lane|Way|Hwy)\b"
+)
+"""A street behind the numbers of a house: Contact us 101-1305 Welch St."""
+
 _TAIL = re.compile(r"[\d)][\s/、,，;；|或和及与andor]{1,8}$")
 """What is between a number and another that shares its word."""
 
@@ -178,9 +184,8 @@ def _is_chinese(match: Match) -> bool:
 
 
 def is_local(match: Match) -> bool:
-    """Accept a local number of seven or eight digits behind a word of contact, unless it is a date."""
-    number = digits(match)
-    return not _DATE.match(number) and is_labelled(match)
+    """Accept a local number of seven or eight digits behind a word of contact, unless it is a date or of a house."""
+    return not _DATE.match(digits(match)) and not _STREET.match(behind(match)) and is_labelled(match)
 
 
 def is_service_cn(match: Match) -> bool:
@@ -266,7 +271,7 @@ def is_foreign(match: Match) -> bool:
     number = digits(match)
     if not 7 <= len(number) <= 13 or _NAMED_DATE.match(text) or _is_placeholder(number):
         return False
-    if re.fullmatch(r"\d+\.\d+", text):
+    if re.fullmatch(r"\d+\.\d+", text) or _STREET.match(behind(match)):
         return False
     return is_labelled(match) or (len(number) >= 9 and is_contact(match))
 
@@ -293,8 +298,8 @@ _EXTENSION = r"(?: ?(?:-|转|轉|ext\.? ?|x) ?\d{1,5})?"
 _PLACES = r"(?:\(?(?:\+|00)?\(?(?:852|853|886)\)|(?:\+|00)(?:852|853|886)|(?:852|853|886)(?=-| ?\())"
 _GROUP = r"[ .\-/]{1,3}(?:\(\d{2,8}\)|\d{2,8})"
 _US = (
-    r"\(\d{3}\)[ .\-/]{0,3}\d{3}[ .\-]{1,3}|\d{3}-\d{3}-|\d{3}\.\d{3}\.|\d{3}/\d{3}-|\d{3} \d{3}-|\d{3} - \d{3} - |\d{3}[-/"
-    r"] \d{3}[ -]{1,3}"
+    r"\(\d{3}\)[ .\-/]{0,3}\d{3}[ .\-]{0,3}|\d{3}-\d{3}-|\d{3}\.\d{3}\.|\d{3}/\d{3}-|\d{3} \d{3}-|"
+    r"\d{3} - \d{3} - |\d{3}[-/] \d{3}[ -]{1,3}"
 )
 
 RULES = (

@@ -47,13 +47,13 @@ def _is_before_mail(codes, i, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _is_before_label(codes, i, end, labels):  # type: ignore[no-untyped-def]
     """Whether a bracket behind i may contain a word of contact."""
-    k = i
-    if k < end and plain(codes[k]) == 0x20:
-        k += 1
-    if k >= end or plain(codes[k]) != 0x28:
+    bracket = i
+    if bracket < end and plain(codes[bracket]) == 0x20:
+        bracket += 1
+    if bracket >= end or plain(codes[bracket]) != 0x28:
         return False
     first, second = np.uint32(0), np.uint32(0)
-    for k in range(k + 1, min(k + 12, end)):
+    for k in range(bracket + 1, min(bracket + 12, end)):
         code = lower(codes[k])
         if code == 0x29 or code == 0x0A:
             return False

@@ -208,7 +208,7 @@ def account_end(codes, i, end):  # type: ignore[no-untyped-def]
     for k in range(i + 2, min(i + ACCOUNT_GAP + MIN_ACCOUNT, end)):
         if plain(codes[k]) == 0x40:
             return min(i + ACCOUNT_CHARS, end)
-        run = run + 1 if has_role(codes[k], DIGIT | LETTER) else 0
+        run = run + 1 if has_role(codes[k], DIGIT | LETTER) or plain(codes[k]) == 0x5F else 0
         if run == MIN_ACCOUNT:
             return min(i + ACCOUNT_CHARS, end)
     return i
