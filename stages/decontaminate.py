@@ -29,7 +29,7 @@ from stages.benchmark_evidence import (
     unit_information,
     weigh,
 )
-from stages.benchmark_files import Text, answer_text, list_texts, read_items
+from stages.benchmark_files import HIT_FIELDS, Text, answer_text, list_texts, read_items
 from stages.choices import asks, list_questions
 from stages.kernels.text.grams import GramTable, find_hits, find_units, gram_keys, make_table
 from stages.kernels.text.hashing import hash128
@@ -38,17 +38,13 @@ from stages.kernels.text.text import DIGIT, TABLES_PATH, load_tables, view
 from stages.languages import ASKING_PATH
 
 HIT = pa.struct(
-    {
-        "benchmark": pa.string(),
-        "item": pa.string(),
-        "start": pa.int32(),
-        "end": pa.int32(),
-        "coverage": pa.float32(),
-        "weighted": pa.float32(),
-        "role": pa.string(),
-        "answer": pa.bool_(),
-        "passage": pa.float32(),
-    }
+    [
+        *HIT_FIELDS,
+        pa.field("weighted", pa.float32()),
+        pa.field("role", pa.string()),
+        pa.field("answer", pa.bool_()),
+        pa.field("passage", pa.float32()),
+    ]
 )
 SCHEMA = pa.schema(
     {"hits": pa.list_(HIT), "n_hits": pa.int32(), "coverage": pa.float32(), "weighted": pa.float32()}

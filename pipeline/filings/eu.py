@@ -135,7 +135,9 @@ def sources(opened: Opened, facts: Mapping[str, Any]) -> list[Section]:
     return found
 
 
-def category_fields(category: str | None, used: Label | None, rows: list[list[Any]]) -> list[tuple[str, Label, Any]]:
+def category_fields(
+    category: str | None, used: Label | None, rows: list[list[Any]]
+) -> list[tuple[str, Label, Any]]:
     """Fields of a part of section 2. used: whether the release has such sources, None if not all state a category."""
     modality = TEXT if rows else None
     total = sum(row[3] or 0 for row in rows)

@@ -4,7 +4,7 @@
     python -m scripts.bench.pii_peers TOOL --planted planted.parquet --marked marked.parquet --texts docs.parquet
 
 TOOL is `ours`, `datatrove` or `presidio`; each runs in an environment in which it is installed, and only that tool is
-imported. presidio needs no model here: its pattern recognisers for Chinese and English text alike (e-mail, telephone,
+imported. presidio needs no model here: its pattern recognisers for Chinese and English text (e-mail, telephone,
 address of a host, card, IBAN, MAC, social security number) run on a blank spaCy pipeline, each with its default score;
 names and places, which need a model, are left out. A kind that a tool has not counts as missed, since the value is
 left in the text, and is printed as `-`. A value counts as found if spans of any kind cover 80 % of it, a near miss as
@@ -32,7 +32,7 @@ PRESIDIO_KINDS = {
 """Kinds of this project for the entities of presidio that are compared."""
 
 PHONE_KINDS = ("phone", "phone_cn", "tollfree")
-"""Kinds that other tools call telephone numbers alike."""
+"""Kinds that are one kind, telephone numbers, in other tools."""
 
 MARKED_KINDS = (
     "email", "ip", "landline_cn", "mobile_cn", "tollfree_cn", "us", "other_country", "hk_mo_tw", "qq", "wechat",
@@ -110,7 +110,11 @@ def presidio() -> tuple[Find, set[str]]:
     return find, {*PRESIDIO_KINDS.values(), *PHONE_KINDS}
 
 
-TOOLS: dict[str, Callable[[], tuple[Find, set[str]]]] = {"ours": ours, "datatrove": datatrove, "presidio": presidio}
+TOOLS: dict[str, Callable[[], tuple[Find, set[str]]]] = {
+    "ours": ours,
+    "datatrove": datatrove,
+    "presidio": presidio,
+}
 
 
 def is_covered(start: int, end: int, spans: Sequence[Span]) -> bool:
@@ -180,7 +184,9 @@ def speed(texts: list[str], find: Find, n_bytes: int) -> str:
 
 def main() -> None:
     """Print the tables of one tool."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tool", choices=sorted(TOOLS))
     parser.add_argument("--planted", help="Parquet file of pii_planted --out")
     parser.add_argument("--marked", help="Parquet file with the columns text, spans and lookalikes")
@@ -193,7 +199,13 @@ def main() -> None:
     if arguments.marked:
         print("\n".join(marked_lines(pq.read_table(arguments.marked).to_pylist(), find)))
     if arguments.texts:
-        print(speed(pq.read_table(arguments.texts, columns=["text"])["text"].to_pylist(), find, arguments.speed_bytes))
+        print(
+            speed(
+                pq.read_table(arguments.texts, columns=["text"])["text"].to_pylist(),
+                find,
+                arguments.speed_bytes,
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import re
 
 from stages.kernels.pii.signs import HANDLE, QQ, WECHAT
 from stages.pii.neighbours import before, behind
-from stages.pii.rule import IS, NO_UNIT, Rule, always
+from stages.pii.rule import IS, NO_UNIT, form
 
 Match = re.Match[str]
 
@@ -126,43 +126,43 @@ _HANDLE_RIGHT = r"(?![A-Za-z0-9_@\-]|\.[A-Za-z0-9]|:/|/[A-Za-z0-9])"
 
 RULES = (
     *(  # alone, or after up to five others: QQ：123456、234567 或 345678
-        Rule("qq", QQ, re.compile(rf"{_QQ_HEAD}(?:{_QQ_NUMBER}{_QQ_JOINT}){{{n}}}(?P<v>{_QQ_NUMBER}){_QQ_RIGHT}"),
+        form("qq", QQ, rf"{_QQ_HEAD}(?:{_QQ_NUMBER}{_QQ_JOINT}){{{n}}}(?P<v>{_QQ_NUMBER}){_QQ_RIGHT}",
             is_qq)
         for n in range(6)
     ),
-    Rule("wechat", WECHAT, re.compile(
+    form("wechat", WECHAT,
         rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}(?:{IS}\s?[:=]|(?:{_NOUN})[是为為]?|[搜是]|(?<=加微信)|(?<=加我"
         rf"微信))\s?[「【\[]?"
-        rf"(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_named),
-    Rule("wechat", WECHAT, re.compile(
-        rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}[ \t「【\[\"“]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
-    Rule("wechat", WECHAT, re.compile(rf"{_WECHAT}{_WECHAT_WORDS} ?\((?:微信?[号號]?[:]? ?|ID:? ?)?(?P<v>"
-    rf"{_WECHAT_NAME})\)"), is_named),
-    Rule("wechat", WECHAT, re.compile(rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}{IS} ?:\s{{1,6}}(?P<v>"
-    rf"{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
-    Rule("wechat", WECHAT, re.compile(rf"{_SHORT}[:： \t]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
-    Rule("handle", HANDLE, re.compile(
+        rf"(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}", is_named),
+    form("wechat", WECHAT,
+        rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}[ \t「【\[\"“]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}", is_marked),
+    form("wechat", WECHAT, rf"{_WECHAT}{_WECHAT_WORDS} ?\((?:微信?[号號]?[:]? ?|ID:? ?)?(?P<v>"
+    rf"{_WECHAT_NAME})\)", is_named),
+    form("wechat", WECHAT, rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}{IS} ?:\s{{1,6}}(?P<v>"
+    rf"{_WECHAT_NAME}){_WECHAT_RIGHT}", is_marked),
+    form("wechat", WECHAT, rf"{_SHORT}[:： \t]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}", is_marked),
+    form("handle", HANDLE,
         rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|"
         rf"{_LETTER_LEFT}IG|{_LETTER_LEFT}[Tt]ik[Tt]ok|{_LETTER_LEFT}[Ss]napchat"
         rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[A-Za-z0-9_-]{{2,30}}|@[\w\u4e00-\u9fff-]{{2,30"
-        rf"}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
-    Rule("handle", HANDLE, re.compile(
+        rf"}}|{_HANDLE}){_HANDLE_RIGHT}", is_network),
+    form("handle", HANDLE,
         rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|"
-        rf"{_LETTER_LEFT}[Tt]ik[Tt]ok) ?\(?(?P<v>@ ?[A-Za-z0-9_-]{{3,30}}){_HANDLE_RIGHT}"), is_handle),
-    Rule("handle", HANDLE, re.compile(r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"), always),
-    Rule("handle", HANDLE, re.compile(
+        rf"{_LETTER_LEFT}[Tt]ik[Tt]ok) ?\(?(?P<v>@ ?[A-Za-z0-9_-]{{3,30}}){_HANDLE_RIGHT}", is_handle),
+    form("handle", HANDLE, r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"),
+    form("handle", HANDLE,
         rf"(?:抖音|快手|小红书|小紅書|陌陌|支付宝|支付寶|{_LETTER_LEFT}[Dd]ouyin|{_LETTER_LEFT}[Aa]lipay)(?:"
         rf"(?:{_NOUN}){_COLON}|{_COLON}|(?:{_NOUN}) ?)"
-        rf"(?P<v>{_HANDLE}){_HANDLE_RIGHT}"), is_handle),
-    Rule("handle", HANDLE, re.compile(
+        rf"(?P<v>{_HANDLE}){_HANDLE_RIGHT}", is_handle),
+    form("handle", HANDLE,
         rf"(?:电报|電報|{_LETTER_LEFT}[Tt]elegram|TELEGRAM|{_LETTER_LEFT}[Tt][Gg])(?:{_NOUN}|群|频道|客服|联"
         rf"系)?(?:{_COLON}@?|[ (\[]{{1,2}}@)"
-        rf"(?P<v>[A-Za-z][A-Za-z0-9_]{{4,31}}){_HANDLE_RIGHT}"), is_handle),
-    Rule("handle", HANDLE, re.compile(
+        rf"(?P<v>[A-Za-z][A-Za-z0-9_]{{4,31}}){_HANDLE_RIGHT}", is_handle),
+    form("handle", HANDLE,
         rf"{_LETTER_LEFT}(?:[Ss]kype|SKYPE)(?: ?(?:[Ii][Dd]|[Nn]ame|账号|帐号|帳號|号|號))?{_COLON}(?P<v>(?:"
-        rf"live:)?{_HANDLE}){_HANDLE_RIGHT}"), is_handle),
-    Rule("handle", HANDLE, re.compile(
+        rf"live:)?{_HANDLE}){_HANDLE_RIGHT}", is_handle),
+    form("handle", HANDLE,
         rf"{_LETTER_LEFT}(?:[Ll]ine|LINE)(?: ?(?:[Ii][Dd])| ?@| ?[帳账帐][号號])?{_COLON}(?P<v>{_HANDLE})"
-        rf"{_HANDLE_RIGHT}"), is_line),
+        rf"{_HANDLE_RIGHT}", is_line),
 )  # fmt: skip
 """Forms of accounts."""
