@@ -57,7 +57,7 @@ _WECHAT = (
     rf"(?:[微薇威徽] ?信|{_LETTER_LEFT}(?:[Ww]e ?[Cc]hat|WECHAT|[Ww]eixin|WEIXIN|[Vv][Xx]|[Ww][Xx])(?!"
     rf"[A-Za-z0-9])|{_LETTER_LEFT}[Vv]信)"
 )
-_SHORT = rf"(?:加[Vv薇]|[+]\s?[Vv](?![A-Za-z])|{_LETTER_LEFT}[Vv微] ?(?=:))"
+_SHORT = rf"(?:加[Vv薇]|{_LETTER_LEFT}[+]\s?[Vv](?![A-Za-z])|{_LETTER_LEFT}[Vv微] ?(?=:))"
 """Short for WeChat; the name behind needs a digit, because a letter and a colon introduce much else."""
 _WECHAT_WORDS = (
     r"(?: ?(?:号码?|號碼?|帐号|账号|帳號|賬號|[Ii][Dd]|客服|咨询|联系|联络|搜索?|中搜|群主|同号|添加|好友|[1"

@@ -27,7 +27,7 @@ def test_marked_values() -> None:
     """A value counts if a span overlaps it; look-alikes and precision are counted over all rows."""
     value = {"start": 9, "end": 27, "kind": "email", "private": True}
     row = {
-        "text": ROWS[0]["text"] + " icon@2x.png",
+        "text": f"{ROWS[0]['text']} icon@2x.png",
         "spans": [value],
         "lookalikes": [{"start": 34, "end": 45}],
     }
