@@ -23,19 +23,11 @@ from classifiers.embedding.features import embed
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage
 from stages.benchmark_evidence import split_units
-from stages.benchmark_files import list_texts, read_items
+from stages.benchmark_files import HIT_FIELDS, list_texts, read_items
 from stages.checks.numbers import all_values
 from stages.kernels.text.text import TABLES_PATH, load_tables, view
 
-HIT = pa.struct(
-    {
-        "benchmark": pa.string(),
-        "item": pa.string(),
-        "start": pa.int32(),
-        "end": pa.int32(),
-        "coverage": pa.float32(),
-    }
-)
+HIT = pa.struct(HIT_FIELDS)
 SCHEMA = pa.schema({"hits": pa.list_(HIT), "n_hits": pa.int32(), "cosine": pa.float32()})
 """hits: benchmark items that questions of the document resemble, at most one for each question; start and end are code
 points of canonical text; coverage: the cosine. n_hits: their number. cosine: the largest of them, 0 without one."""

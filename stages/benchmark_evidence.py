@@ -28,6 +28,9 @@ LEAST_TEXTS = 500
 OWN_WINDOW, LEAST_OWN = 4, 0.5
 """Units per gram of what a question has besides its passage, and the least share of it that must occur."""
 
+MOST_FORMULA, WORD_WINDOW, LEAST_WORDS = 0.4, 2, 0.81
+"""Share of formulas from which an item needs its words, units per gram of these, and the least share of them."""
+
 PASSAGE_WINDOW = 6
 """Units per gram of a passage."""
 
@@ -46,13 +49,14 @@ class Evidence(NamedTuple):
 class Known(NamedTuple):
     """What is known of one text. units, information: (n_units,), see `unit_information`. answers: units of the answers
     of its items. passage: units of its passage, None without one. own: bool (n_units,), units that the passage does not
-    contain with their neighbours."""
+    contain with their neighbours. formula: bool (n_units,), numbers, single letters and LaTeX commands."""
 
     units: np.ndarray
     information: np.ndarray
     answers: list[np.ndarray]
     passage: np.ndarray | None
     own: np.ndarray
+    formula: np.ndarray
 
 
 def unit_information(units: np.ndarray, unit_starts: np.ndarray, is_han: np.ndarray) -> np.ndarray:
@@ -113,6 +117,18 @@ def is_beyond_passage(known: Known, near: np.ndarray) -> bool:
     return (
         bool(known.own.any()) and float(covered(known.units, near, OWN_WINDOW)[known.own].mean()) >= LEAST_OWN
     )
+
+
+def is_beyond_formula(known: Known, near: np.ndarray) -> bool:
+    """Whether a range of a document has four fifths of the words of an item that is mostly formulas.
+
+    Questions on one curve have the same equation: its commands, letters and numbers are one unit each and may be most
+    of an item. Grams of two units, because in a copy with other numbers words stand between these.
+    """
+    words = ~known.formula
+    if not words.any() or known.formula.mean() < MOST_FORMULA:
+        return True
+    return float(covered(known.units, near, WORD_WINDOW)[words].mean()) >= LEAST_WORDS
 
 
 def weigh(known: Known, units: np.ndarray, begin: int, end: int, window: int) -> Evidence:

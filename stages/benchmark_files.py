@@ -33,6 +33,15 @@ SCHEMA = pa.schema(
 )
 """Columns of a benchmark file; the last three may be absent, and null in any row."""
 
+HIT_FIELDS = (
+    pa.field("benchmark", pa.string()),
+    pa.field("item", pa.string()),
+    pa.field("start", pa.int32()),
+    pa.field("end", pa.int32()),
+    pa.field("coverage", pa.float32()),
+)
+"""What every hit of an item has; start and end are code points of canonical text."""
+
 REQUIRED = ("benchmark", "id", "question")
 ENTRY = {"name", "version", "file", "sha256"}
 MORE = {"url", "license", "items"}

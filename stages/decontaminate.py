@@ -23,12 +23,13 @@ from stages.benchmark_evidence import (
     Evidence,
     Known,
     covered,
+    is_beyond_formula,
     is_beyond_passage,
     split_units,
     unit_information,
     weigh,
 )
-from stages.benchmark_files import Text, answer_text, list_texts, read_items
+from stages.benchmark_files import HIT_FIELDS, Text, answer_text, list_texts, read_items
 from stages.choices import asks, list_questions
 from stages.kernels.text.grams import GramTable, find_hits, find_units, gram_keys, make_table
 from stages.kernels.text.hashing import hash128
@@ -37,17 +38,13 @@ from stages.kernels.text.text import DIGIT, TABLES_PATH, load_tables, view
 from stages.languages import ASKING_PATH
 
 HIT = pa.struct(
-    {
-        "benchmark": pa.string(),
-        "item": pa.string(),
-        "start": pa.int32(),
-        "end": pa.int32(),
-        "coverage": pa.float32(),
-        "weighted": pa.float32(),
-        "role": pa.string(),
-        "answer": pa.bool_(),
-        "passage": pa.float32(),
-    }
+    [
+        *HIT_FIELDS,
+        pa.field("weighted", pa.float32()),
+        pa.field("role", pa.string()),
+        pa.field("answer", pa.bool_()),
+        pa.field("passage", pa.float32()),
+    ]
 )
 SCHEMA = pa.schema(
     {"hits": pa.list_(HIT), "n_hits": pa.int32(), "coverage": pa.float32(), "weighted": pa.float32()}
@@ -63,6 +60,9 @@ ITEM, QUESTION = "item", "question"
 LEAST_FORMULAIC = 0.6
 """Weighted coverage from which a formulaic item counts: tangents, complex numbers and sets are asked about in one form.
 """
+
+MOSTLY = 0.65
+"""Coverage from which the formulas of an item count like its words."""
 
 MOST_SHARED = 4
 """A question of more items ("Which of these is true?") says nothing without its choices."""
@@ -145,7 +145,8 @@ class Benchmarks:
         of_items = slice(0, unit_starts[n_items])
         is_han = classes[begins[of_items]] >= HAN
         information = unit_information(units[of_items], unit_starts[: n_items + 1], is_han)
-        self.known = _know(items, texts, members, units, information, unit_starts)
+        formula = _is_formula(codes, begins, classes[begins] == DIGIT)
+        self.known = _know(items, texts, members, (units, formula, information), unit_starts)
         n_bytes, n_units = _match_bytes(fold[codes], starts), np.diff(unit_starts)
         self.is_short = n_units[first] < config.min_units
         lengths = np.zeros(len(starts) - 1, np.int64)
@@ -199,7 +200,7 @@ class Benchmarks:
 
         Args: hit, int64 (5,), of `find_hits`; units, begins, unit_starts, of `find_units`.
         """
-        doc, text, _, begin, end = hit.tolist()
+        doc, text, n_covered, begin, end = hit.tolist()
         low, high = np.searchsorted(begins, (begin, end)) - unit_starts[doc]
         own = units[unit_starts[doc] : unit_starts[doc + 1]]
         window = int(self.table.sizes[text, 1])
@@ -213,14 +214,16 @@ class Benchmarks:
         if self.is_short[text] and (found.answer is not None or found.passage is not None):
             if not found.answer and (found.passage or 0.0) < self.config.min_coverage:
                 return None
-        return found if self._is_asked(text, own, low, high) else None
-
-    def _is_asked(self, text: int, units: np.ndarray, low: int, high: int) -> bool:
-        """Whether the question of a text occurs near units low to high of a document, not its choices or its passage
-        alone; true without both."""
-        question = self.questions[text]
         margin = int(self.table.sizes[text, 0])
-        near = units[max(low - margin, 0) : high + margin]
+        near = own[max(low - margin, 0) : high + margin]
+        if n_covered < MOSTLY * self.n_units[text] and not is_beyond_formula(self.known[text], near):
+            return None
+        return found if self._is_asked(text, near) else None
+
+    def _is_asked(self, text: int, near: np.ndarray) -> bool:
+        """Whether the question of a text occurs among units near a hit, not its choices or its passage alone; true
+        without both."""
+        question = self.questions[text]
         return is_beyond_passage(self.known[text], near) and (question is None or asks(question, near))
 
     def to_columns(self, hits: np.ndarray, evidence: Sequence[Evidence], starts: np.ndarray) -> pa.Table:
@@ -326,11 +329,12 @@ def _know(
     items: pa.Table,
     texts: Sequence[Text],
     members: Sequence[Sequence[int]],
-    units: np.ndarray,
-    information: np.ndarray,
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray],
     unit_starts: np.ndarray,
 ) -> list[Known]:
-    """What is known of each distinct text; information, of the units of items, which begin the texts."""
+    """What is known of each distinct text; columns, units of the texts, whether they belong to formulas, and
+    information of those of items, which begin the texts."""
+    units, formula, information = columns
     answers = items["answer"].to_pylist()
     answer_units = split_units([answer_text(text, answers[text.row]) for text in texts[: len(items)]])
     passages = split_units(items["passage"].to_pylist())
@@ -344,7 +348,7 @@ def _know(
         passage = next((passages[i] for i in of_items if len(passages[i])), None)
         text, none = units[own].copy(), np.zeros(0, np.uint64)
         beyond = ~covered(text, none if passage is None else passage, OWN_WINDOW)
-        known.append(Known(text, information[mine], list(distinct.values()), passage, beyond))
+        known.append(Known(text, information[mine], list(distinct.values()), passage, beyond, formula[own]))
     return known
 
 
@@ -358,6 +362,22 @@ def _only_numbers(is_number: np.ndarray, begins: np.ndarray, lengths: np.ndarray
     """Whether each gram contains only numbers; is_number per unit, begins and lengths per gram, in units."""
     n_numbers = np.append(0, np.cumsum(is_number))
     return n_numbers[begins + lengths] - n_numbers[begins] == lengths
+
+
+def _is_formula(codes: np.ndarray, begins: np.ndarray, is_number: np.ndarray) -> np.ndarray:
+    """Whether each unit belongs to a formula: a number, a single letter, a LaTeX command.
+
+    Args: codes of the view; begins and is_number, per unit.
+    """
+    padded = np.concatenate([[0], codes, [0]])
+    before, first, behind = padded[begins], padded[begins + 1], padded[begins + 2]
+    return is_number | (before == ord("\\")) | (_is_ascii_letter(first) & ~_is_ascii_letter(behind))
+
+
+def _is_ascii_letter(codes: np.ndarray) -> np.ndarray:
+    """Whether each code point is a letter of ASCII."""
+    small = codes | 0x20
+    return (small >= ord("a")) & (small <= ord("z"))
 
 
 def _covered_units(
@@ -374,7 +394,7 @@ def _covered_units(
 
 STAGE = Stage(
     name="decontaminate",
-    version=4,
+    version=5,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -138,7 +138,7 @@ def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
 
 STAGE = Stage(
     name="pii",
-    version=6,
+    version=7,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

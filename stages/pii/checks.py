@@ -141,7 +141,7 @@ RULES = (
     Rule("bank_card", LONG, re.compile(rf"(?:{JOINED}|{LEFT})(?P<v>{CARD}){JOINED_RIGHT}{NO_UNIT}"), is_bank_card),
     Rule("ssn_us", NUMBER, re.compile(rf"{LEFT}(?P<v>\d{{3}}-\d{{2}}-\d{{4}}|\d{{9}}){RIGHT}"), is_ssn),
     Rule("ip", QUAD, re.compile(
-        r"(?<![0-9A-Za-z_.\-])(?P<v>(?:\d{1,3}\.){3}\d{1,3})(?![0-9A-Za-z_]|\.\d|-[0-9A-Za-z])"), is_public_ipv4),
+        r"(?<![0-9A-Za-z_.\-])(?P<v>(?:\d{1,3}\.){3}\d{1,3})(?![0-9A-Za-z_]|\.\d|[+~-][0-9A-Za-z])"), is_public_ipv4),
     Rule("ip", IPV6, re.compile(
         r"(?<![0-9A-Za-z_.])(?<![0-9A-Fa-f:]:)"
         r"(?P<v>[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4})(?![0-9A-Za-z_:])"), is_public_ipv6),

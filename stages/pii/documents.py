@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from stages.kernels.pii.signs import DOCUMENT, IBAN, LETTERED, MAC, PLATE, VEHICLE
-from stages.pii.neighbours import before
-from stages.pii.rule import IS, Rule, always
+from stages.pii.neighbours import before, behind
+from stages.pii.rule import IS, form
 
 Match = re.Match[str]
 
@@ -49,6 +49,8 @@ def is_number(match: Match) -> bool:
 _ID_WORD = re.compile(
     r"身份|身分|证件|證件|证号|證號|居民|\bid\b|identity|hkid|bir\b|统一编号|統一編號", re.I
 )
+_NEAR = 16
+"""Characters behind a number in which its word may be: 1234567(8)，澳門身份證."""
 _LETTERS = {letter: value for value, letter in enumerate("ABCDEFGHJKLMNPQRSTUVXYWZIO", 10)}
 
 
@@ -62,11 +64,9 @@ def is_hong_kong_id(match: Match) -> bool:
 
 
 def is_macau_id(match: Match) -> bool:
-    """Accept seven digits and one in brackets behind a word of identity; the check digit is not published."""
-    return (
-        _ID_WORD.search(before(match)) is not None
-        or re.search("澳[门門]|Maca[uo]", before(match)) is not None
-    )
+    """Accept seven digits and one in brackets beside a word of identity; the check digit is not published."""
+    text = f"{before(match)} {behind(match)[:_NEAR]}"
+    return _ID_WORD.search(text) is not None or re.search("澳[门門]|Maca[uo]", text) is not None
 
 
 def is_taiwan_id(match: Match) -> bool:
@@ -138,36 +138,36 @@ def is_plate(match: Match) -> bool:
 
 
 RULES = (
-    Rule("passport", DOCUMENT, re.compile(
+    form("passport", DOCUMENT,
         rf"(?:[护護]照|(?<![A-Za-z])[Pp]assport|PASSPORT){_JOINT}(?P<v>[A-Z]{{1,2}}\d{{6,8}}|[A-Z]\d{{2}}[A-"
-        rf"Z]{{2}}\d{{4}}){_RIGHT}"), is_number),
-    Rule("passport", DOCUMENT, re.compile(
-        rf"(?:[护護]照|(?<![A-Za-z])[Pp]assport|PASSPORT){_MARK}(?P<v>\d{{7,9}}){_RIGHT}"), is_number),
-    Rule("permit", DOCUMENT, re.compile(
+        rf"Z]{{2}}\d{{4}}){_RIGHT}", is_number),
+    form("passport", DOCUMENT,
+        rf"(?:[护護]照|(?<![A-Za-z])[Pp]assport|PASSPORT){_MARK}(?P<v>\d{{7,9}}){_RIGHT}", is_number),
+    form("permit", DOCUMENT,
         rf"(?:通行[证證]|回[乡鄉][证證]|台胞[证證]|旅行[证證]|居住[证證]){_JOINT}(?P<v>[A-Z]{{1,2}}\d{{7,10"
-        rf"}}|\d{{8}}(?:\d\d)?){_RIGHT}"), is_number),
-    Rule("student_id", DOCUMENT, re.compile(
+        rf"}}|\d{{8}}(?:\d\d)?){_RIGHT}", is_number),
+    form("student_id", DOCUMENT,
         rf"(?:[学學][号號籍]|(?<![A-Za-z])[Ss]tudent ?(?:[Ii][Dd]|[Nn]o\.?|[Nn]umber)){_JOINT}(?P<v>[A-Za-z]"
-        rf"{{0,4}}\d{{6,14}}){_RIGHT}"), is_number),
-    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[A-Z]{1,2}\d{6} ?\([0-9A]\))(?![0-9A-Za"
-    r"-z])"), is_hong_kong_id),
-    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[1578]\d{6} ?\(\d\))(?![0-9A-Za-z])"),
+        rf"{{0,4}}\d{{6,14}}){_RIGHT}", is_number),
+    form("id_hk_mo_tw", LETTERED, r"(?<![0-9A-Za-z])(?P<v>[A-Z]{1,2}\d{6} ?\([0-9A]\))(?![0-9A-Za"
+    r"-z])", is_hong_kong_id),
+    form("id_hk_mo_tw", LETTERED, r"(?<![0-9A-Za-z])(?P<v>[1578]\d{6} ?\(\d\))(?![0-9A-Za-z])",
         is_macau_id),
-    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[A-Z][1289]\d{8})(?![0-9A-Za-z])"), is_taiwan_id),
-    Rule("iban", IBAN, re.compile(
+    form("id_hk_mo_tw", LETTERED, r"(?<![0-9A-Za-z])(?P<v>[A-Z][1289]\d{8})(?![0-9A-Za-z])", is_taiwan_id),
+    form("iban", IBAN,
         r"(?<![0-9A-Za-z])(?P<v>[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?))(?"
-        r"![0-9A-Za-z])"), is_iban),
-    Rule("mac", MAC, re.compile(
+        r"![0-9A-Za-z])", is_iban),
+    form("mac", MAC,
         r"(?<![0-9A-Za-z])(?<![0-9A-Fa-f][:\-])(?P<v>[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{2}(?:-"
         r"[0-9A-Fa-f]{2}){5})"
-        r"(?![0-9A-Za-z]|[:\-][0-9A-Fa-f])"), is_mac),
-    Rule("plate_cn", PLATE, re.compile(rf"(?P<v>[{PROVINCES}][A-HJ-NP-Z]{_PLATE_BODY})(?![0-9A-Za-z\-])"), is_plate),
-    Rule("plate_cn", VEHICLE, re.compile(
+        r"(?![0-9A-Za-z]|[:\-][0-9A-Fa-f])", is_mac),
+    form("plate_cn", PLATE, rf"(?P<v>[{PROVINCES}][A-HJ-NP-Z]{_PLATE_BODY})(?![0-9A-Za-z\-])", is_plate),
+    form("plate_cn", VEHICLE,
         rf"(?:[车車]牌|牌照|[车車][号號]|(?<![A-Za-z])(?:[Ll]icen[sc]e )?[Pp]late){_JOINT}"
         rf"(?P<v>[{PROVINCES}][A-HJ-NP-Z][ ·•.\-]?[A-Z0-9]{{5,6}}|[A-Z]{{1,3}}[ \-]?\d{{3,4}}|\d{{3,4}}-[A-Z"
-        rf"]{{2,3}}){_RIGHT}"), always),
-    Rule("vin", VEHICLE, re.compile(
+        rf"]{{2,3}}){_RIGHT}"),
+    form("vin", VEHICLE,
         rf"(?:[车車]架|[车車][辆輛][识識][别別]代?[号碼码]?|(?<![A-Za-z])VIN|[Cc]hassis){_JOINT}(?P<v>[A-HJ-"
-        rf"NPR-Z0-9]{{17}}){_RIGHT}"), is_number),
+        rf"NPR-Z0-9]{{17}}){_RIGHT}", is_number),
 )  # fmt: skip
 """Forms of documents and devices."""

@@ -35,14 +35,17 @@ _HEADER = re.compile(
 """Headers of mail (RFC 5322, section 3.6.4) before an identifier in the form of an address."""
 _SERIAL = re.compile(
     r"\d{8,14}\.[\w.+-]*\d|[0-9A-F]{6,}\.[0-9A-F.]{4,}|[0-9a-f]{24,}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-    r"|ca[a-z0-9_+=-]{24,}|.{0,40}\.javamail\..*|p[a-z]{3}[0-9a-f]{12,}.*|[A-Z0-9]{12,}",
+    r"|ca[a-z0-9_+=-]{24,}|.{0,40}\.javamail\..*|p[a-z]{3}[0-9a-f]{12,}.*|[A-Z0-9]{12,}"
+    r"|(?=.{0,40}[.%+$=-])(?:[^\d]*\d){12}.*|\d{4,}\.\d{3,}\..*|[0-9A-Fa-f]{8}\.[0-9A-Fa-f]{2,6}%.*",
 )
 """Local parts of identifiers of messages: dates and counters, hexadecimal numbers, and those of well-known programs."""
 
 
 def _is_id(local: str, domain: str) -> bool:
     """Return whether an address is the identifier of a message: a number that a program made."""
-    if domain.lower() in ("mail.gmail.com", "phx.gbl", "localhost.localdomain"):
+    if domain.lower() in ("phx.gbl", "localhost.localdomain"):
+        return True
+    if re.fullmatch(r"[a-z0-9]{6,}\.fsf.*", local):  # Gnus
         return True
     text = local if _SERIAL.fullmatch(local) else local.lower()
     return _SERIAL.fullmatch(text) is not None and re.search(r"\d.*\d.*\d.*\d", local) is not None
@@ -51,6 +54,8 @@ def _is_id(local: str, domain: str) -> bool:
 def is_email(match: Match) -> bool:
     """Reject file names, packages with a version, hosts of remote paths, and identifiers of messages."""
     local, _, domain = match["v"].partition("@")
+    if domain.lower() == "mail.gmail.com":  # identifiers of messages only
+        return False
     if (
         len(local) > MAX_LOCAL
         or len(domain) > MAX_DOMAIN
@@ -68,6 +73,10 @@ def is_email(match: Match) -> bool:
 
 # At and dot as words
 
+_LABEL_BEFORE = re.compile(
+    r"(?:(?:e-?mail|mailto|邮箱|郵箱|信箱|邮址)(?: address)?\s{0,2}[:=-]?|contact:)\s{0,2}[<(]?$", re.I
+)
+"""A word of mail directly before an address."""
 _MAIL_WORD = re.compile(
     r"(?:e-?mails?|mail|邮箱|邮件|信箱|電郵|电邮|郵箱|邮址|mailto|contact|write|from|to|by)[^\n]{0,24}$", re.I
 )
@@ -94,17 +103,50 @@ def is_worded(match: Match) -> bool:
 
 
 def is_sentence_or_mail(match: Match) -> bool:
-    """Accept `name at example.org` in the context of mail: in brackets, before the date of a message, or a word of
-    mail before."""
+    """Accept `name at example.org` in the context of mail: in brackets, before the date of a message, behind a word of
+    mail or the name of the person, or with a host of many mailboxes."""
     local = match["local"].lower()
     if local in _NO_NAME:
         return False
+    if _MANY.search(match["v"]) or _LABEL_BEFORE.search(before(match)) or _is_signature(match):
+        return True
     if _BEHIND.match(match.string[match.end("v") :]) and (
         before(match, 1) in "<(>\n \t*_" or not before(match)
     ):
         return bool(re.search(r"[<(]$|\n[^\n]{0,40}$|^[^\n]{0,40}$", before(match)))
     text = before(match)
     return re.search(r"[0-9._-]", local) is not None and _MAIL_WORD.search(text) is not None
+
+
+_APART = re.compile(r"(?:^|[\n|,;>•·(])[ \t]*$")
+"""Before an address that is no part of a sentence."""
+
+
+def _is_signature(match: Match) -> bool:
+    """Return whether an address outside a sentence is a line of its own with a mark, or is derived from a name before.
+
+    Brian Ripley, ripley at; Dirk Eddelbuettel | edd at; Ajay Shah, ajayshah at.
+    """
+    local, text = match["local"], before(match)
+    if not _APART.search(text) or not local[0].islower():
+        return False
+    if (
+        re.search(r"\w[._-]\w|\d", local)
+        and text[-1:] in ("", "\n")
+        and re.match(r"\s*(?:\n|$)", behind(match))
+    ):
+        return True
+    joined = re.sub(r"[._-]", "", local)
+    names = [name.lower() for name in re.findall(r"(?<![A-Za-z0-9])[A-Z][a-z]{2,}", text)]
+    return any(
+        (len(joined) >= 3 and name.startswith(joined))
+        or (
+            len(name) >= 4
+            and name in joined
+            and (len(joined) - len(name) <= 2 or joined.replace(name, "") in names)
+        )
+        for name in names
+    )
 
 
 def is_spaced(match: Match) -> bool:
@@ -146,6 +188,8 @@ RULES = (
         is_email),
     Rule("email", EMAIL, re.compile(
         rf"(?<![A-Za-z0-9_%+$!-])(?P<v>{LOCAL}(?: @ ?| ?@ )(?:{_LABEL}\.)+{TOP}){_END}", re.I), is_spaced),
+    Rule("email", EMAIL, re.compile(
+        rf"{_LEFT}(?P<v>{LOCAL} ?[(\[]@[)\]] ?(?:{_LABEL}\.)+{TOP}){_END}", re.I), is_bracketed),
     Rule("email", SPELLED, re.compile(
         rf"{_LEFT}(?P<v>{LOCAL} ?[(\[{{<] ?{_AT} ?[)\]}}>] ?{_LABEL}(?:(?:\.|{_DOT}){_LABEL})*(?:\.|{_DOT})"
         rf"{TOP}){_END}", re.I),

@@ -6,12 +6,10 @@ street.
 
 from __future__ import annotations
 
-import re
-
 from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.kernels.pii.signs import NAME, PLACE
-from stages.pii.rule import Rule, always
+from stages.pii.rule import form
 
 PEOPLE_PATH = package_file(__file__, "people.yaml")
 _LISTS = read_yaml(PEOPLE_PATH)
@@ -30,21 +28,21 @@ _STREET = "|".join(_LISTS["streets_en"])
 _PERSON_EN = r"[A-Z][a-z]{1,15}(?: [A-Z]\.?)?(?:[ -][A-Z][a-z]{1,19}){1,2}"
 
 RULES = (
-    Rule("name", NAME, re.compile(
+    form("name", NAME,
         rf"(?:{_LABEL_ZH})(?:\([^()\n]{{0,6}}\))?[\s:|]{{1,4}}(?P<v>{_SURNAME} {{0,2}}[\u4e00-\u9fff]{{1,2}}"
-        rf")(?=[^\u4e00-\u9fff]|(?:{_TITLE})|$)"), always),
-    Rule("name", NAME, re.compile(
-        rf"(?:{_LABEL_ZH})(?:\([^()\n]{{0,6}}\))?[\s:|]{{1,4}}(?P<v>{_SURNAME})(?=(?:{_TITLE}))"), always),
-    Rule("name", NAME, re.compile(rf"(?<![A-Za-z])(?i:{_LABEL_EN})s? ?[:|]\s{{0,3}}(?P<v>{_PERSON_EN})(?![A-"
-    rf"Za-z])"), always),
-    Rule("name", NAME, re.compile(r"(?<![A-Za-z])(?:Mr|Mrs|Ms|Dr|Prof)\.? (?P<v>(?:[A-Z]\. ?)?[A-Z][a-z]{1,1"
-    r"5}(?: [A-Z][a-z]{1,19}){0,2})(?![A-Za-z])"), always),
-    Rule("address", PLACE, re.compile(
+        rf")(?=[^\u4e00-\u9fff]|(?:{_TITLE})|$)"),
+    form("name", NAME,
+        rf"(?:{_LABEL_ZH})(?:\([^()\n]{{0,6}}\))?[\s:|]{{1,4}}(?P<v>{_SURNAME})(?=(?:{_TITLE}))"),
+    form("name", NAME, rf"(?<![A-Za-z])(?i:{_LABEL_EN})s? ?[:|]\s{{0,3}}(?P<v>{_PERSON_EN})(?![A-"
+    rf"Za-z])"),
+    form("name", NAME, r"(?<![A-Za-z])(?:Mr|Mrs|Ms|Dr|Prof)\.? (?P<v>(?:[A-Z]\. ?)?[A-Z][a-z]{1,1"
+    r"5}(?: [A-Z][a-z]{1,19}){0,2})(?![A-Za-z])"),
+    form("address", PLACE,
         r"(?:地址|住址|住所|户籍)(?:\([^()\n]{0,6}\))?[\s:|]{1,4}(?P<v>[\u4e00-\u9fff][\u4e00-\u9fff0-9A-Za-"
         r"z()\-#·、 ]{4,60}?(?:[号號室楼樓座栋幢层層户]|大厦|大廈|广场|廣場"
-        r"|[园園][区區]?|村|[单單]元|门面))(?![\u4e00-\u9fff0-9A-Za-z(\-])"), always),
-    Rule("address", PLACE, re.compile(
+        r"|[园園][区區]?|村|[单單]元|门面))(?![\u4e00-\u9fff0-9A-Za-z(\-])"),
+    form("address", PLACE,
         rf"(?i:address)\s?:?\s{{0,3}}(?P<v>\d{{1,5}}[A-Za-z]? (?:[A-Z][A-Za-z.']*,? ){{1,5}}(?:{_STREET})\b"
-        rf"\.?(?:,? [A-Za-z0-9.#]+){{0,6}}(?:,? [A-Z]{{2}} \d{{5}})?)"), always),
+        rf"\.?(?:,? [A-Za-z0-9.#]+){{0,6}}(?:,? [A-Z]{{2}} \d{{5}})?)"),
 )  # fmt: skip
 """Forms of names and addresses."""

@@ -46,7 +46,7 @@ _MORE_EN = (
     r"|sales|toll[- ]free|24/7|[1-4])\b)*"
 )
 _BETWEEN = (
-    r"(?: ?[是为為]| is)?(?:[ \t]?\([^()\n]{0,20}\))?[\s:=|*\"'`\[【「<>#.·•~\-]{0,8}"
+    r"(?: ?[是为為]| is)?(?:[ \t]?\([^()\n]{0,20}\))?[\s:=|*\"'`\[【「<>#.·•~\-]{0,20}"
     r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+? ?$"
 )
 _FIRSTS = "".join(sorted({word[0] for word in _PLANS["words_zh"]} | set("tpmhcfwdlrsoTPMHCFWDLRSO☎☏✆📞📱📲")))
@@ -70,13 +70,25 @@ _MAIL_BEHIND = re.compile(
 )
 
 
+_LABEL_BEHIND = re.compile(
+    rf"\s?\([^()\d\n]{{0,8}}(?:{_ZH}|\b(?:{_EN}|telegram|signal|tg)\b)[^()\d\n]{{0,24}}\)", re.I
+)
+"""A word of contact in a bracket behind a number: 9876 5432 (whatsapp/tg)."""
+
+_STREET = re.compile(
+    r" (?:[NSEW]\.? )?(?:[A-Z][A-Za-z.']{1,16} ){1,3}"
+    r"(?:St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Dr|Drive|Ln|Lane|Way|Hwy)\b"
+)
+"""A street behind the numbers of a house: Contact us 101-1305 Welch St."""
+
 _TAIL = re.compile(r"[\d)][\s/、,，;；|或和及与andor]{1,8}$")
 """What is between a number and another that shares its word."""
 
 
 def is_labelled(match: Match) -> bool:
-    """Return whether a word of contact is directly before a number, or before the numbers that it is joined to."""
-    return _has_label(before(match))
+    """Return whether a word of contact is directly before a number or the numbers that it is joined to, or in a bracket
+    behind it."""
+    return _has_label(before(match)) or _LABEL_BEHIND.match(behind(match)) is not None
 
 
 @lru_cache(maxsize=1024)
@@ -172,9 +184,8 @@ def _is_chinese(match: Match) -> bool:
 
 
 def is_local(match: Match) -> bool:
-    """Accept a local number of seven or eight digits behind a word of contact, unless it is a date."""
-    number = digits(match)
-    return not _DATE.match(number) and is_labelled(match)
+    """Accept a local number of seven or eight digits behind a word of contact, unless it is a date or of a house."""
+    return not _DATE.match(digits(match)) and not _STREET.match(behind(match)) and is_labelled(match)
 
 
 def is_service_cn(match: Match) -> bool:
@@ -207,7 +218,9 @@ def is_international(match: Match) -> bool:
         return bool(NANP.fullmatch(number[1:])) or (
             len(number) == 11 and is_labelled(match) and not _is_placeholder(number[1:])
         )
-    return not number.startswith("86") and has_country(number)
+    if number.startswith("86"):
+        return False
+    return has_country(number) or (is_labelled(match) and not _is_placeholder(number))  # plans change
 
 
 def _is_placeholder(number: str) -> bool:
@@ -258,7 +271,7 @@ def is_foreign(match: Match) -> bool:
     number = digits(match)
     if not 7 <= len(number) <= 13 or _NAMED_DATE.match(text) or _is_placeholder(number):
         return False
-    if re.fullmatch(r"\d+\.\d+", text):
+    if re.fullmatch(r"\d+\.\d+", text) or _STREET.match(behind(match)):
         return False
     return is_labelled(match) or (len(number) >= 9 and is_contact(match))
 
@@ -285,8 +298,8 @@ _EXTENSION = r"(?: ?(?:-|转|轉|ext\.? ?|x) ?\d{1,5})?"
 _PLACES = r"(?:\(?(?:\+|00)?\(?(?:852|853|886)\)|(?:\+|00)(?:852|853|886)|(?:852|853|886)(?=-| ?\())"
 _GROUP = r"[ .\-/]{1,3}(?:\(\d{2,8}\)|\d{2,8})"
 _US = (
-    r"\(\d{3}\)[ .\-/]{0,3}\d{3}[ .\-]{1,3}|\d{3}-\d{3}-|\d{3}\.\d{3}\.|\d{3}/\d{3}-|\d{3} \d{3}-|\d{3}[-/"
-    r"] \d{3}[ -]{1,3}"
+    r"\(\d{3}\)[ .\-/]{0,3}\d{3}[ .\-]{0,3}|\d{3}-\d{3}-|\d{3}\.\d{3}\.|\d{3}/\d{3}-|\d{3} \d{3}-|"
+    r"\d{3} - \d{3} - |\d{3}[-/] \d{3}[ -]{1,3}"
 )
 
 RULES = (

@@ -21,6 +21,11 @@ def always(match: re.Match[str]) -> bool:
     return True
 
 
+def form(kind: str, sign: int, pattern: str, holds: Callable[[re.Match[str]], bool] = always) -> Rule:
+    """Build the rule of one form of a value behind the word that introduces it. pattern: group `v` is the value."""
+    return Rule(kind, sign, re.compile(pattern), holds)
+
+
 LEFT = r"(?<![0-9A-Za-z_])(?<![0-9][.,\-])(?<![0-9A-Za-z][/=&#?\-])(?<![¥￥$€£])"
 """The value is not part of a word, a longer number, or the path or query of a URL, and is not a price."""
 JOINED = r"(?<=[0-9Xx][/,])"

@@ -26,10 +26,13 @@ HEADS = {
 MIN_BITS = 2.8
 """Least entropy of a value in bits a character; words and placeholders have less than random ones, 3.5 or more."""
 
+MIN_BITS_MIXED = 2.4
+"""The same for a value with small and large letters, digits and marks, as passwords of people: Abc123123!."""
+
 _PLACEHOLDER = re.compile(
     r"your|example|change|placeholder|redacted|x{4}|\*{3}|<|\$\{|\{\{|%\(|env|getenv|process\.|config|settin"
     r"gs|null|none|true|false|undefined|function"
-    r"|request|params|required|password|secret|token|self\.|this\.|\(|\)|^[A-Za-z]+$|^[a-z_]+$|^[A-Z_]+$|https?:",
+    r"|(?<![a-z])pass(?=[-_\d])|request|params|required|password|secret|token|self\.|this\.|\(|\)|^[A-Za-z]+$|^[a-z_]+$|^[A-Z_]+$|https?:",
     re.I,
 )
 
@@ -52,9 +55,11 @@ def is_random(match: Match) -> bool:
 def is_secret_value(match: Match) -> bool:
     """Reject placeholders, names of variables and words: a value has letters and digits, or marks, and no order."""
     value = match["v"]
-    if _PLACEHOLDER.search(value) or entropy(value) < MIN_BITS:
+    if _PLACEHOLDER.search(value):
         return False
     classes = sum(re.search(c, value) is not None for c in ("[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]"))
+    if entropy(value) < (MIN_BITS if classes < 4 else MIN_BITS_MIXED):
+        return False
     return re.search("[0-9]", value) is not None and classes >= 2
 
 

@@ -23,7 +23,11 @@ _NAME = re.compile(
     re.I,
 )
 """Parameters whose values are personal or credentials, in any case."""
-_PLAIN = re.compile(r"(?:true|false|null|none|yes|no|on|off|\{.*|\$.*|%7b.*|<.*|[a-z]{1,12}|\d{1,4})$", re.I)
+_PLAIN = re.compile(
+    r"(?:true|false|null|none|yes|no|on|off|\{.*|\$.*|%7b.*|<.*|[a-z]{1,12}|\d{1,4}|your[_-].*|x{3,}"
+    r"|(?-i:[A-Z]+(?:_[A-Z]+)+))$",
+    re.I,
+)
 
 
 def is_user(match: Match) -> bool:
@@ -33,7 +37,7 @@ def is_user(match: Match) -> bool:
 
 
 def is_value(match: Match) -> bool:
-    """Reject words, flags, short numbers and templates."""
+    """Reject words, flags, short numbers, templates and names of constants (`YOUR_ACCESS_KEY`)."""
     return _NAME.fullmatch(match["name"]) is not None and _PLAIN.match(match["v"]) is None
 
 

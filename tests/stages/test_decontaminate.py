@@ -230,6 +230,24 @@ def test_counting_is_no_hit(tmp_path: Path) -> None:
     assert len(find(stage, items[0][2])[0]) == 1
 
 
+EQUATION = r"$\frac{x^{2}}{a^{2}}-\frac{y^{2}}{b^{2}}=1(a>0, b>0)$"
+CURVE = f"已知双曲线 {EQUATION} 的离心率为 2, 求渐近线的方程。"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_hit"),
+    [
+        (CURVE, True),
+        (CURVE.replace("为 2", "为 7"), True),
+        (f"设双曲线 {EQUATION} 的左焦点为 $F$, 过点 $F$ 作直线与它相交于两点。", False),
+    ],
+)
+def test_a_common_equation_is_no_hit(tmp_path: Path, text: str, is_hit: bool) -> None:
+    """Of an item that is mostly formulas the words must occur too; other numbers do not matter."""
+    annotate = STAGE.load(Config(benchmarks=(write(tmp_path, [("curves", "1", CURVE)]),)))
+    assert bool(annotate(pa.table({"text": pa.array([text], pa.large_string())}))["n_hits"][0].as_py()) == is_hit
+
+
 def test_short_items_must_be_whole(tmp_path: Path) -> None:
     """An item shorter than a window or than min_units is found only whole; one below min_item_bytes never."""
     items = [

@@ -45,6 +45,26 @@ def _is_before_mail(codes, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _is_before_label(codes, i, end, labels):  # type: ignore[no-untyped-def]
+    """Whether a bracket behind i may contain a word of contact."""
+    bracket = i
+    if bracket < end and plain(codes[bracket]) == 0x20:
+        bracket += 1
+    if bracket >= end or plain(codes[bracket]) != 0x28:
+        return False
+    first, second = np.uint32(0), np.uint32(0)
+    for k in range(bracket + 1, min(bracket + 12, end)):
+        code = lower(codes[k])
+        if code == 0x29 or code == 0x0A:
+            return False
+        if labels[0, (first & np.uint32(0x7F)) << np.uint32(7) | (second & np.uint32(0x7F))]:
+            if labels[1, (second & np.uint32(0x7F)) << np.uint32(7) | (code & np.uint32(0x7F))]:
+                return True
+        first, second = second, code
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _is_joined(codes, i, start):  # type: ignore[no-untyped-def]
     """Whether a number ends before i, with one of `/ 、 , ， ; 或 和`, blanks, line breaks or a note in brackets
     between."""
@@ -132,7 +152,11 @@ def number_at(codes, i, start, end, labels):  # type: ignore[no-untyped-def]
         signs |= LONG
     if has_plus and n_digits >= 8:
         signs |= PLUS
-    if n_digits >= 7 and (_is_labelled(codes, begin, start, labels) or _is_before_mail(codes, i, end)):
+    if n_digits >= 7 and (
+        _is_labelled(codes, begin, start, labels)
+        or _is_before_mail(codes, i, end)
+        or _is_before_label(codes, i, end, labels)
+    ):
         signs |= LABELLED
     return first, i, signs
 

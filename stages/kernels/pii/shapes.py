@@ -33,7 +33,14 @@ HANDLE_MARKS = (0x3A, 0x3D, 0x40, ord("是"), ord("为"), ord("為"), ord("号")
 def email_at(codes, i, start, end):  # type: ignore[no-untyped-def]
     """Return start and end of the run around the at sign at i; an empty range if a side or a dot is missing."""
     first, last = i, i + 1
-    if i - 1 > start and plain(codes[i - 1]) == 0x20 and has_role(codes[i - 2], LOCAL):
+    if (
+        i - 1 > start
+        and last < end
+        and plain(codes[i - 1]) in (0x28, 0x5B)
+        and plain(codes[last]) in (0x29, 0x5D)
+    ):
+        first, last = i - 1, last + 1  # name [@] domain.org
+    if first - 1 > start and plain(codes[first - 1]) == 0x20 and has_role(codes[first - 2], LOCAL):
         first -= 1  # name @ domain.org
     if last + 1 < end and plain(codes[last]) == 0x20:
         last += 1
@@ -208,7 +215,7 @@ def account_end(codes, i, end):  # type: ignore[no-untyped-def]
     for k in range(i + 2, min(i + ACCOUNT_GAP + MIN_ACCOUNT, end)):
         if plain(codes[k]) == 0x40:
             return min(i + ACCOUNT_CHARS, end)
-        run = run + 1 if has_role(codes[k], DIGIT | LETTER) else 0
+        run = run + 1 if has_role(codes[k], DIGIT | LETTER) or plain(codes[k]) == 0x5F else 0
         if run == MIN_ACCOUNT:
             return min(i + ACCOUNT_CHARS, end)
     return i

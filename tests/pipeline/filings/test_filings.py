@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.filings.facts import open_release
+from pipeline.filings.eu import YES, category_fields
+from pipeline.filings.facts import PUBLIC_DATA, SYNTHETIC, open_release
 from pipeline.filings.filing import BLANK
 from pipeline.labelling.audit import store_audit
 from pipeline.report.audit_numbers import AuditNumbers, AuditRate
@@ -80,6 +81,8 @@ def test_the_summary_for_the_eu(folder: Path) -> None:
     """Largest domains, opt-outs, personal data; what the release cannot tell is blank, in both languages."""
     found = fields(folder, "eu-summary")
     assert found["provider"].startswith("Example Corp.") and found["model"] is None
+    assert found["crawlers_used"]["en"] == "yes" and found["crawled_modality"]["zh"] == "文本"
+    assert found["public_used"]["en"] == "no" and found["public_large"] is None and found["version"] is None
     assert found["opt_out_rules"] == ["opted_out: 1"] and found["opt_outs_left"] == 1
     text = (folder / "eu-summary.en.md").read_text(encoding="utf-8")
     assert "The largest 3 of 30 domains" in text and "| h0.example | 2 |" in text
@@ -89,6 +92,14 @@ def test_the_summary_for_the_eu(folder: Path) -> None:
     chinese = (folder / "eu-summary.zh.md").read_text(encoding="utf-8")
     assert "最大的 3 个域名（共 30 个）" in chinese and "示例公司" in chinese and BLANK["zh"] in chinese
     assert "| email | 6 | replaced |" in text
+
+
+def test_public_data_sets_are_listed_by_size() -> None:
+    """Those above 3 % of all are named as large; whether a category was used is blank while one source states none."""
+    rows = [["big", 10, 9, 970, None, None], ["small", 1, 1, 30, None, None]]
+    found = {key: value for key, _, value in category_fields(PUBLIC_DATA, YES, rows)}
+    assert found["public_large"] == ["big"] and found["public_other"] == ["small"] and found["public_used"] == YES
+    assert {key: value for key, _, value in category_fields(SYNTHETIC, None, [])}["synthetic_used"] is None
 
 
 def test_rules_of_presets_are_found(folder: Path) -> None:
