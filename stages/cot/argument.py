@@ -13,7 +13,7 @@ from functools import cached_property
 from stages.cot.choices import labels
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS
+from stages.cot.question import has_blank
 from stages.cot.sections import AMOUNT, HAS_VALUE, TERM
 from stages.cot.segment import Range
 from stages.cot.template import Draft
@@ -100,8 +100,8 @@ class Argument:
     @cached_property
     def states_task(self) -> bool:
         """Whether the question demands, leaves a blank or has choices."""
-        demands = self.patterns.demands.search(self.asked)
-        return bool(demands or BLANKS.search(self.asked) or labels(self.asked, 0, len(self.asked)))
+        demands = self.patterns.demand(self.asked)
+        return bool(demands or has_blank(self.asked) or labels(self.asked, 0, len(self.asked)))
 
     @cached_property
     def is_answered(self) -> bool:
@@ -132,7 +132,7 @@ def of_answered_exercise(found: Argument) -> bool | None:
     """【答案】 and 【解析】 of an exercise."""
     draft = found.draft
     is_one = draft.question.is_exercise and draft.role == "solution" and draft.answer is not None
-    asks = is_one and found.patterns.asks.search(found.asked)
+    asks = is_one and found.patterns.ask(found.asked)
     return True if asks and found.n_chars >= BRIEF_CHARS else None
 
 
@@ -172,10 +172,15 @@ def explains_code(found: Argument) -> bool:
     least = BRIEF_CHARS if question.is_exercise else EXPLAINS_CHARS
     if not (question.is_marked and is_set and found.n_chars >= least):
         return False
-    if not (question.is_exercise or patterns.asks.search(found.text[slice(*question.range)])):
+    if not (question.is_exercise or patterns.ask(found.text[slice(*question.range)])):
         return False
-    signs = (patterns.plans, patterns.argues, patterns.computes)
-    return sum(len(set(sign.findall(found.text, *part))) for part in found.parts for sign in signs) >= LISTED
+    n_signs = 0
+    for sign in (patterns.plans, patterns.argues, patterns.computes):
+        for part in found.parts:
+            n_signs += len(set(sign.findall(found.text, *part)))
+            if n_signs >= LISTED:
+                return True
+    return False
 
 
 def of_explanation(found: Argument) -> bool | None:

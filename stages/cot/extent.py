@@ -169,7 +169,7 @@ class Walker:
         if last < 0 or self.layout.starts[last] <= begin or self.layout.code_at(self.layout.starts[last]):
             return None
         line = self.text[slice(*self.layout.range(last))]
-        asks = self.patterns.demands.search(line)
+        asks = self.patterns.demand(line)
         if asks is None or (asks.start() and not line.endswith(("?", "？"))):
             return None
         before = self.layout.starts[last - 1] if last else begin

@@ -5,6 +5,7 @@ Takes a text in match characters and a draft; returns a template, or a reject wi
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -13,9 +14,10 @@ from stages.checks.choices import choice_faults
 from stages.cot.answer import answer_within, is_whole, whole_answer
 from stages.cot.argument import BRIEF_CHARS, LISTED, Argument
 from stages.cot.choices import labels
+from stages.cot.detect import Written
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, CLOZE
+from stages.cot.question import CLOZE, has_blank
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
@@ -49,7 +51,7 @@ REMARKS = 6  # steps, at most, after the first of those that comment on a soluti
 
 def judge(
     text: str,
-    source: str,
+    source: Written,
     draft: Draft,
     layout: Layout,
     patterns: Patterns,
@@ -228,16 +230,18 @@ def _flaw(
     return ""
 
 
-def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Range, layout: Layout) -> str:
+def wrong_fact(
+    source: Written, question: Range, steps: Sequence[Range], answer: Range, layout: Layout
+) -> str:
     """Return `wrong_arithmetic` or `wrong_choice` if a recomputed solution is certainly wrong, else "".
 
     Args: source, the text as written, of which the ranges are.
     """
-    prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
+    prose = "\n".join(source.part(a, b) for a, b in [*steps, answer] if not layout.code_at(a))
     if false_equations("\n".join(line for line in prose.split("\n") if _may_compute(line))):
         return "wrong_arithmetic"
-    if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(
-        source[slice(*question)], answer_text, prose
+    if len(answer_text := source.part(*answer)) <= LETTER_CHARS and choice_faults(
+        source.part(*question), answer_text, prose
     ):
         return "wrong_choice"
     return ""
@@ -253,7 +257,7 @@ def _may_compute(line: str) -> bool:
 
 def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:
     """Whether many of the steps ask, as in a list of exercises."""
-    n_asking = sum(bool(patterns.demands.search(text[a:b])) for a, b in steps if not layout.code_at(a))
+    n_asking = sum(bool(patterns.demand(text[a:b])) for a, b in steps if not layout.code_at(a))
     return n_asking > LISTED and 3 * n_asking > len(steps)
 
 
@@ -272,19 +276,15 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
     if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
         asked = text[slice(*question.range)]
         if question.is_headed and not question.is_numbered and not question.is_exercise:
-            return bool(
-                patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
-            )
-        return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
-    searched = patterns.asks if question.is_marked else patterns.demands
-    return (
-        bool(
-            searched.search(text[slice(*question.range)])
-            or BLANKS.search(text, *question.range)
-            or CLOZE.search(text[max(question.start, question.end - 16) : question.end])
-            or labels(text, *question.range)
-        )
-        or not question.is_marked
+            return bool(patterns.demand(asked) or has_blank(asked) or labels(asked, 0, len(asked)))
+        return not patterns.defines.match(asked) or bool(patterns.ask(asked) or has_blank(asked))
+    if not question.is_marked:
+        return True
+    return bool(
+        patterns.ask(text[slice(*question.range)])
+        or has_blank(text, *question.range)
+        or CLOZE.search(text[max(question.start, question.end - 16) : question.end])
+        or labels(text, *question.range)
     )
 
 
@@ -292,7 +292,8 @@ def evidence(text: str, steps: Sequence[Range], cut: str, layout: Layout, patter
     """Return the kinds of evidence in the steps themselves: numbered, equation-lines, discourse, code."""
     prose = [step for step in steps if not layout.code_at(step[0])]
     n_computing = sum(bool(EQUALS.search(text, *step)) for step in prose)
-    n_in_words = sum(len(patterns.argues.findall(text, *step)) for step in prose)
+    in_words = itertools.chain.from_iterable(patterns.argues.finditer(text, *step) for step in prose)
+    n_in_words = len(list(itertools.islice(in_words, 2)))
     conditions = {
         "numbered": cut == "numbered",
         "equation-lines": n_computing > 1,

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from stages.cot.choices import labels
-from stages.cot.detect import Mark
+from stages.cot.detect import Mark, Written
 from stages.cot.extent import NUMBER, Extent, Walker
 from stages.cot.judge import judge
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, EXAMPLE, QUERY, SECTION_NUMBER, Asker, Question
+from stages.cot.question import EXAMPLE, QUERY, SECTION_NUMBER, Asker, Question, has_blank
 from stages.cot.sections import AMOUNT, Reader
 from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
@@ -69,7 +69,7 @@ class Page:
     def __init__(
         self,
         text: str,
-        source: str,
+        source: Written,
         layout: Layout,
         marks: Sequence[Mark],
         patterns: Patterns,
@@ -252,9 +252,7 @@ class Page:
         if question.is_marked and mark.role != "explanation" and not self.asker.asks(*question.range):
             return False
         demands = (
-            bool(BLANKS.search(text))
-            or self.asker.demands(*question.range)
-            or bool(labels(text, 0, len(text)))
+            bool(has_blank(text)) or self.asker.demands(*question.range) or bool(labels(text, 0, len(text)))
         )
         if question.is_example and not demands:
             return False
@@ -270,7 +268,7 @@ class Page:
         if question.is_marked:
             return mark.role != "answer" or self.is_label(mark)
         if mark.role == "answer":
-            wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
+            wants = question.is_numbered or bool(labels(self.text, *question.range) or has_blank(text))
             return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
         if mark.role == "proof":
             return True

@@ -7,6 +7,7 @@ mark must do so in plain words.
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 from stages.cot.choices import labels
@@ -31,6 +32,9 @@ BLANKS = re.compile(
     r"[(（](?:[ \u3000~$]|\\q?quad){1,12}[)）]|（[)）]|(?<=[\u4e00-\u9fff])\(\)|"
     r"\u3000[ \u3000]+\u3000|_{3,}|\\(?:uline|underline)\{"
 )
+MAY_BLANK = re.compile(
+    r"\([ \u3000~$\\)]|（[ \u3000~$\\)）]|\u3000[ \u3000]|___|\\u"
+)  # found fast, begins each
 CLOZE = re.compile(
     r"(?:[是为=＝]|等于|(?<![a-z])(?:is|are|equals|has|have|be))\s?\$?\s*[.．]?\s*$"
 )  # a sentence without its end
@@ -40,6 +44,11 @@ EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|
 CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
 QUERY = re.compile(r"q(?![a-z])|question\s?[*_]*[:：]|问[:：]|提问|请问")
 EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
+
+
+def has_blank(text: str, start: int = 0, end: int = sys.maxsize) -> bool:
+    """Return whether a range leaves a blank to be filled in."""
+    return bool(MAY_BLANK.search(text, start, end) and BLANKS.search(text, start, end))
 
 
 class Question(NamedTuple):
@@ -77,17 +86,19 @@ class Asker:
         """Return whether a text that its author marked as a question asks something or states a task."""
         text = self.text
         return bool(
-            self.patterns.asks.search(text, start, end)
-            or BLANKS.search(text, start, end)
+            self.patterns.ask(text, start, end)
+            or has_blank(text, start, end)
             or CLOZE.search(text[max(start, end - 16) : end])
             or labels(text, start, end)
         )
 
     def demands(self, start: int, end: int, n_last: int = 2) -> bool:
         """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
+        if not self.patterns.hints.search(self.text, start, end):
+            return False
         pieces = [piece for piece in sentences(self.text, start, end) if not self.layout.code_at(piece[0])]
         asked = [*pieces[:1], *pieces[1:][-n_last:]]
-        return any(self.patterns.demands.search(self.text[a:b]) for a, b in asked)
+        return any(self.patterns.demand(self.text[a:b]) for a, b in asked)
 
     def defines(self, start: int, end: int) -> bool:
         """Return whether a text begins with the definition of a term, as articles do."""
@@ -246,9 +257,7 @@ class Asker:
         start, end = self.layout.range(k)
         words = SECTION_NUMBER.match(self.text, start, end)
         title = (words.end() if words else start), end
-        heading_asks = title[0] < title[1] and bool(
-            self.patterns.demands.search(self.text[title[0] : title[1]])
-        )
+        heading_asks = title[0] < title[1] and bool(self.patterns.demand(self.text[title[0] : title[1]]))
         if heading_asks:
             return self.checked(title[0], limit, title[0])
         begin = self.layout.starts[first] if first > k else limit

@@ -13,10 +13,14 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, SECTION_NUMBER
+from stages.cot.question import SECTION_NUMBER, has_blank
 from stages.cot.segment import Range, trim
+from stages.kernels.patterns.furniture import match_lines
+from stages.kernels.text.tables import load_tables
 
 BOLD_TEXT = re.compile(r"(?:\*\*|__)(?=\S).{12,800}(?:\*\*|__)\W{0,3}$")
 ITEM = re.compile(r"[-*+]?\s?[(（\[]?(\d{1,3})[.．、)）\]](?!\d)\s*")
@@ -64,6 +68,34 @@ LISTED = re.compile(r"[-*+•]\s|\d{1,2}[.、)]\s")
 MAX_QUESTION_CHARS = 1500
 MAX_TASK_CHARS = 600
 KINDS = ("heading", "bold", "item", "quote", "link", "task")
+
+
+def find_problems(codes: np.ndarray, starts: np.ndarray, asking: np.ndarray) -> dict[int, list[int]]:
+    """Return the lines that may begin a question about a problem, by text, as offsets in it.
+
+    No text is read for these lines alone if none of them states a task or an amount.
+
+    Args: codes, uint32 (n_codes,); starts, int64 (n_docs + 1,); asking, int64 (n_asking, 4), of `scan.Lines`.
+    """
+    problems: dict[int, list[int]] = {}
+    texts = match_lines(codes, load_tables().fold, asking[:, 1:]).tobytes().decode("utf-32-le")
+    stops = np.cumsum(asking[:, 3] - asking[:, 2]).tolist()
+    rows = zip(asking[:, 0].tolist(), asking[:, 1].tolist(), [0, *stops], stops, strict=False)
+    for doc, place, start, stop in rows:
+        if _may_state(texts[start:stop]):
+            problems.setdefault(doc, []).append(place)
+    return problems
+
+
+def _may_state(text: str) -> bool:
+    """Whether a heading, an item, a link or a quotation with the line before it may state a problem."""
+    if text.startswith("["):
+        link = LINKED.match(text)
+        if link and TASK.match(text, link.start(1)):
+            return True
+    elif TASK.match(text) or NUMBERED.match(text):
+        return True
+    return AMOUNT.search(text) is not None
 
 
 class Section(NamedTuple):
@@ -292,6 +324,6 @@ class Reader:
     def demands(self, start: int, end: int) -> bool:
         """Return whether a text ends in a question or states a task in plain words."""
         text = ADDRESS.sub("", self.text[start:end])
-        if ASKED.search(text) or BLANKS.search(text):
+        if ASKED.search(text) or has_blank(text):
             return True
-        return any(self.patterns.demands.search(sentence) for sentence in SENTENCE.findall(text))
+        return any(self.patterns.demand(sentence) for sentence in SENTENCE.findall(text))

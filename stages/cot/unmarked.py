@@ -67,7 +67,7 @@ def divide(
                 return last
             continue
         if folded:
-            asked = last if patterns.demands.search(text[first:last]) else asked
+            asked = last if patterns.demand(text[first:last]) else asked
             continue
         if layout.is_option(k):
             asked = last if asked is not None else None
@@ -76,11 +76,13 @@ def divide(
             words = SECTION_NUMBER.match(text, first, last)
             resumes = headed or patterns.resumes.match(text, words.end() if words else first, last)
             return last if asked is not None and layout.level(k) < 7 and resumes else None
-        if asked is not None and layout.is_apart(k) and not patterns.demands.search(text[first:last]):
+        if asked is not None and layout.is_apart(k) and not patterns.demand(text[first:last]):
             begins = patterns.starts.match(text, first) or patterns.argues.search(text, first, last)
             return first if headed or is_query or begins else None
+        if asked is None and not patterns.hints.search(text, first, last):
+            continue
         for begin, end in sentences(text, first, last):
-            if patterns.demands.search(text[begin:end]):
+            if patterns.demand(text[begin:end]):
                 asked = end
             elif asked is not None and begin > first and patterns.starts.match(text, begin):
                 return begin
