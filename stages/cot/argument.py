@@ -100,8 +100,8 @@ class Argument:
     @cached_property
     def states_task(self) -> bool:
         """Whether the question demands, leaves a blank or has choices."""
-        demands = self.patterns.demand(self.asked)
-        return bool(demands or has_blank(self.asked) or labels(self.asked, 0, len(self.asked)))
+        asked = self.asked
+        return bool(has_blank(asked) or labels(asked, 0, len(asked)) or self.patterns.demand(asked))
 
     @cached_property
     def is_answered(self) -> bool:

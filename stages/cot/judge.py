@@ -23,6 +23,7 @@ from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
 
 FINISH_CHARS = 24
+TAIL_CHARS = 12  # more than the longest word of GOES_ON; an answer ends without blanks
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CHOICE = re.compile(
     r"(?:选择?|答案?[：:]?)?\s?[$（(]?\s?([a-h])\s?[$）)]?\s?[.。．,，;；、:：\n](?!\s?[a-z]\s?[,，、])"
@@ -221,7 +222,7 @@ def _flaw(
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
         return "cut_formula"
-    if not is_code and GOES_ON.search(text, *answer):
+    if not is_code and GOES_ON.search(text, max(answer[0], answer[1] - TAIL_CHARS), answer[1]):
         return "cut_formula"
     if not is_code and not (is_whole(text, *answer) and is_whole(text, start, end)):
         return "cut_formula"

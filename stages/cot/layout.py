@@ -31,6 +31,7 @@ TAG = re.compile(
 LABEL = re.compile(
     r".{0,12}(?:点击|展开|查看|显示|答案|解答|解析|提示|show|reveal|click|hint|solutions?|answers?|explanation).{0,12}$"
 )
+FENCES = ("```", "~~~", "<pre")
 FRONT_LINES = 200  # at most, of metadata
 MARKUP_CHARS = 400
 TITLE_CHARS = 80
@@ -191,8 +192,8 @@ def _code_lines(text: str, starts: list[int], ends: list[int], fences: Iterable[
                 ranges.append((begin, ends[k]))
                 begin = -1
                 continue
-        if begin < 0:
-            fence = next((mark for mark in ("```", "~~~", "<pre") if text.startswith(mark, start)), "")
+        if begin < 0 and text.startswith(FENCES, start):
+            fence = next((mark for mark in FENCES if text.startswith(mark, start)), "")
             if fence and not (fence == "```" and text.find("```", start + 3, ends[k]) >= 0):
                 begin = start
     if begin >= 0:

@@ -81,6 +81,7 @@ class Asker:
 
     def __init__(self, text: str, layout: Layout, patterns: Patterns, max_chars: int) -> None:
         self.text, self.layout, self.patterns, self.max_chars = text, layout, patterns, max_chars
+        self.known: dict[tuple[int, int, int], bool] = {}
 
     def asks(self, start: int, end: int) -> bool:
         """Return whether a text that its author marked as a question asks something or states a task."""
@@ -94,6 +95,13 @@ class Asker:
 
     def demands(self, start: int, end: int, n_last: int = 2) -> bool:
         """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
+        key = (start, end, n_last)
+        if key not in self.known:
+            self.known[key] = self.find_demand(*key)
+        return self.known[key]
+
+    def find_demand(self, start: int, end: int, n_last: int) -> bool:
+        """Return what `demands` returns, which keeps it."""
         if not self.patterns.hints.search(self.text, start, end):
             return False
         pieces = [piece for piece in sentences(self.text, start, end) if not self.layout.code_at(piece[0])]

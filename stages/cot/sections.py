@@ -95,6 +95,8 @@ def _may_state(text: str) -> bool:
             return True
     elif TASK.match(text) or NUMBERED.match(text):
         return True
+    if text[0].isalpha() or (text[0] == "[" and not ITEM.match(text)):
+        text = text.splitlines()[0]  # it is no item, so that no further line belongs to it
     return AMOUNT.search(text) is not None
 
 

@@ -13,6 +13,9 @@ from stages.cot.question import SECTION_NUMBER
 from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
+FOLDS = re.compile(
+    r"<d|<b|<su|</|\{%|:::|\?\?\?|`r "
+)  # what opens or closes a folded part contains one of these
 PARTS = re.compile(
     r"[\s#*_\d.、【\[]*(?:题目|输入|输出|样例|示例|例子|提示|数据|说明|约束|限制|背景|描述|前置知识|公司|标签|难度|时空|来源|"
     r"(?:input|output|sample|example|constraint|note|hint|follow|limit|description|difficult|tag|compan|prerequisite|"
@@ -36,6 +39,8 @@ def divide(
     marks the question, so that a further heading ends it; folded, whether only a folded part may; is_query, whether a
     paragraph after the question is its answer.
     """
+    if folded and not FOLDS.search(text, start, stop):
+        return None
     asked: int | None = None  # the end of the last sentence that asks
     if headed and not folded:
         lines = (k for k, _, _ in layout.within(start, stop))
