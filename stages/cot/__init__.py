@@ -28,6 +28,7 @@ from stages.languages import load_profile, profile_paths
 
 __all__ = ["SCHEMA", "STAGE", "Config", "Finder"]
 
+EXPLAINING = frozenset(("explanation", "step"))
 DECIDING = frozenset(("question", "solution", "proof", "answer", "open", "result"))
 
 RANGE = pa.struct({"start": pa.int32(), "end": pa.int32()})
@@ -66,9 +67,11 @@ class Finder:
         found = dict(read_marks(codes, starts, places, self.patterns.marks_from))
         lines = find_lines(codes, starts, classes, signs.breaks)
         asking = find_problems(codes, starts, lines.asking)
+        asks = frozenset(lines.asking[:, 0].tolist())
+        marked = {doc for doc, marks in found.items() if may_solve(marks, doc in asks)}
         labels = batch["language.label"]
         rows: list[dict[str, object]] = [{"templates": [], "n_templates": 0, "rejects": []}] * batch.num_rows
-        for doc in sorted(asking.keys() | {doc for doc, marks in found.items() if may_solve(marks)}):
+        for doc in sorted(asking.keys() | marked):
             written = Written(codes[starts[doc] : starts[doc + 1]])
             text = match_text(codes, starts[doc], starts[doc + 1])
             stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
@@ -85,9 +88,12 @@ class Finder:
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def may_solve(marks: Iterable[Mark]) -> bool:
-    """Return whether marks suffice for a worked solution: one that begins or ends it, or a question."""
-    return any(mark.role in DECIDING for mark in marks)
+def may_solve(marks: Iterable[Mark], asks: bool) -> bool:
+    """Return whether marks suffice for a worked solution: one that begins or ends it, or a question.
+
+    Args: asks, whether the document has a line that may ask, so that words that articles use suffice.
+    """
+    return any(mark.role in DECIDING or (asks and mark.role in EXPLAINING) for mark in marks)
 
 
 def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[str, object]:

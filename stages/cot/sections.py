@@ -80,22 +80,23 @@ def find_problems(codes: np.ndarray, starts: np.ndarray, asking: np.ndarray) -> 
     problems: dict[int, list[int]] = {}
     texts = match_lines(codes, load_tables().fold, asking[:, 1:]).tobytes().decode("utf-32-le")
     stops = np.cumsum(asking[:, 3] - asking[:, 2]).tolist()
-    rows = zip(asking[:, 0].tolist(), asking[:, 1].tolist(), [0, *stops], stops, strict=False)
-    for doc, place, start, stop in rows:
-        if _may_state(texts[start:stop]):
+    begins_at_line = (starts[asking[:, 0]] + asking[:, 1] == asking[:, 2]).tolist()
+    columns = (asking[:, 0].tolist(), asking[:, 1].tolist(), begins_at_line, [0, *stops], stops)
+    for doc, place, is_line, start, stop in zip(*columns, strict=False):
+        if _may_state(texts[start:stop], is_line):
             problems.setdefault(doc, []).append(place)
     return problems
 
 
-def _may_state(text: str) -> bool:
-    """Whether a heading, an item, a link or a quotation with the line before it may state a problem."""
+def _may_state(text: str, is_line: bool) -> bool:
+    """Whether a heading, item, link or quotation may state a problem; is_line: no line before it is in the text."""
     if text.startswith("["):
         link = LINKED.match(text)
         if link and TASK.match(text, link.start(1)):
             return True
     elif TASK.match(text) or NUMBERED.match(text):
         return True
-    if text[0].isalpha() or (text[0] == "[" and not ITEM.match(text)):
+    if is_line and (text[0].isalpha() or (text[0] == "[" and not ITEM.match(text))):
         text = text.splitlines()[0]  # it is no item, so that no further line belongs to it
     return AMOUNT.search(text) is not None
 

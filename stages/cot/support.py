@@ -26,12 +26,9 @@ def units(text: str, spans: Iterable[Range], stop_words: frozenset[str]) -> tupl
     spans = list(spans)
     matches = {unit for start, end in spans for unit in UNIT.findall(text, start, end)}
     numbers = {unit for unit in matches if unit[0].isdecimal()}
-    matches |= {char for start, end in spans for char in set(text[start:end]) if _is_han(char)}
+    chars = {char for start, end in spans for char in set(text[start:end])}
+    matches |= {c for c in chars if "\u3400" <= c <= "\u9fff" or "\U00020000" <= c <= "\U0003ffff"}
     return {plain_number(unit) for unit in numbers}, matches - numbers - stop_words
-
-
-def _is_han(char: str) -> bool:
-    return "\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff"
 
 
 def plain_number(text: str) -> str:
