@@ -25,12 +25,17 @@ UNFINISHED = re.compile(r"(?:[-+*/×÷·<>≤≥]|\\(?:[lg]eq?|cdot|times|pm|sim
 CLAUSES = re.compile(r"[，。；！]|[\u4e00-\u9fff]{9}")  # words that are no value
 BEGIN, END = re.compile(r"\\begin\s*\{"), re.compile(r"\\end\s*\{")
 AMOUNT = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?=[\s,.;:?!)'’/-]|\Z)")
+MATHML = re.compile(
+    r"<(/?)(?:m(?:ath|row|[inos]|text|frac|su[bp]|subsup|sqrt|root|style|table|t[rd]|over|under)|semantics|annotation)(?![a-z-])[^<>]*?(/?)>"
+)
 PAIRS = ("「」", "《》", "“”", "【】")
 
 
 def is_whole(text: str, start: int, end: int) -> bool:
-    """Return whether a range has no part of a formula, an environment or a quotation without its other part."""
+    """Return whether a range has no part of a formula, environment, quotation or code without its other part."""
     piece = text[start:end]
+    if piece.count("```") % 2 or ("<" in piece and not _is_balanced(piece)):
+        return False
     dollars = piece.replace("\\$", "")
     if dollars.count("$$") % 2:
         return False
@@ -52,6 +57,16 @@ def is_whole(text: str, start: int, end: int) -> bool:
         if piece.count("\\(") != piece.count("\\)") or piece.count("\\[") != piece.count("\\]"):
             return False
     return all(piece.count(pair[0]) == piece.count(pair[1]) for pair in PAIRS)
+
+
+def _is_balanced(piece: str) -> bool:
+    """Whether each element of a formula in MathML is closed, and none is closed that is not open."""
+    depth = 0
+    for closing, single in MATHML.findall(piece):
+        depth += 0 if single else -1 if closing else 1
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def answer_within(

@@ -123,6 +123,13 @@ class Argument:
         return self.n_reasoning >= max(2, self.least_share * len(self.parts))
 
 
+def of_ticked_choices(found: Argument) -> bool | None:
+    """Steps that are choices to tick belong to the question."""
+    layout = found.layout
+    n_choices = sum(layout.is_checkbox(layout.at(start)) for start, _ in found.steps)
+    return False if 2 * n_choices >= len(found.steps) else None
+
+
 def of_section(found: Argument) -> bool | None:
     """A section that is a solution by its heading; see stages.cot.sections."""
     return True if found.draft.role == "section" else None
@@ -280,7 +287,8 @@ def of_weak_mark(found: Argument) -> bool | None:
 
 
 CHECKS: tuple[Callable[[Argument], bool | None], ...] = (
-    of_section, of_answered_exercise, of_proof, asks_for_explanation, of_code, of_explanation, of_open_text, of_turn,
+    of_ticked_choices, of_section, of_answered_exercise, of_proof, asks_for_explanation, of_code, of_explanation,
+    of_open_text, of_turn,
     of_marked_answer, of_short_reply, of_choices, of_marked_question, of_boxed_answer, of_unmarked_text, of_weak_mark,
 )  # fmt: skip
 """In order; each returns its verdict, or None to leave it to the next."""

@@ -37,6 +37,9 @@ CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
+DISPLAY = re.compile(
+    r"^[ \t>]*\$\$|\$\$[ \t]*$", re.M
+)  # ends of displayed formulas; inside a line may be two others
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
 OPERATION = re.compile(
@@ -219,6 +222,10 @@ def _flaw(
         return "evasive"
     if draft.role == "proof" and OMITS.search(text, steps[0][0], steps[-1][1]):
         return "evasive"
+    is_inside = any(first <= answer[0] < last for first, last in steps)
+    prose = [part for part in (steps if is_inside else [*steps, answer]) if not layout.code_at(part[0])]
+    if sum(len(DISPLAY.findall(text[slice(*part)])) for part in prose) % 2:
+        return "cut_formula"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
         return "cut_formula"

@@ -18,12 +18,13 @@ NO_HEADING = 9
 
 HEADING = re.compile(r"(?:>\s?)*(#{1,6})\s|(?:>\s?)*\\((?:sub){0,2}section|chapter|paragraph)\*?\{")
 BOLD = re.compile(r"(?:\*\*|__)[^*_\n]{1,80}(?:\*\*|__)[:：]?$")
-RULE = re.compile(r"(?:[-*_=]\s?){3,}$")
+RULE = re.compile(r"#?(?:[-*_=]\s?){3,}#?$")
 COMMENT = re.compile(r"<!--.*-->$")
 OPTION = re.compile(
     r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`",
     re.I,
 )
+CHECKBOX = re.compile(r"(?:>\s?)*[-*+]\s+\[[ x√✓]?\]\s")
 TAG = re.compile(
     r"</?[a-z][^<>\n]*>|^:[a-z_]+:(?:`[^`]*`)?|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|"
     r"!\[[^\]\n]*\]\([^)\n]*\)"
@@ -115,11 +116,15 @@ class Layout:
 
     def is_rule(self, k: int) -> bool:
         """Return whether a line is a horizontal rule."""
-        return self.text[self.starts[k]] in "-*_=" and bool(RULE.match(self.text, *self.range(k)))
+        return self.text[self.starts[k]] in "-*_=#" and bool(RULE.match(self.text, *self.range(k)))
 
     def is_option(self, k: int) -> bool:
         """Return whether a line is a choice of a multiple-choice question."""
         return bool(OPTION.match(self.text, *self.range(k)))
+
+    def is_checkbox(self, k: int) -> bool:
+        """Return whether a line is a choice with a box to tick."""
+        return bool(CHECKBOX.match(self.text, *self.range(k)))
 
     def is_markup(self, k: int) -> bool:
         """Return whether a line has no words of its own: tags, macros, images, a label of a folded part."""

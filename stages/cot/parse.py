@@ -682,7 +682,7 @@ class Page:
         if following:
             stop = min(stop, following.begin)
         cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken, is_query)
-        if cut is None or (headed and self.only_asks(mark.end, cut)):
+        if cut is None or (headed and self.only_asks(mark, cut)):
             return None
         if taken and following and not any(map(str.isalnum, self.text[cut : following.begin])):
             return None  # the marks in a folded part say what it is
@@ -695,11 +695,16 @@ class Page:
         self.fill(draft, cut, extent, None)
         return draft
 
-    def only_asks(self, start: int, cut: int) -> bool:
-        """Return whether a section ends in a plain question and goes on under a heading that begins no solution."""
-        k = self.layout.at(cut - 1)
+    def only_asks(self, mark: Mark, cut: int) -> bool:
+        """Return whether a section ends in a plain question and goes on under a heading that begins no solution.
+
+        A heading of a higher level never does.
+        """
+        start, k = mark.end, self.layout.at(cut - 1)
         if k >= len(self.layout) or self.layout.level(k) == NO_HEADING:
             return False
+        if self.layout.level(k) < self.level_at(mark):
+            return True
         words = SECTION_NUMBER.match(self.text, *self.layout.range(k))
         title = words.end() if words else self.layout.starts[k]
         asked = self.text[start : self.layout.starts[k]].rstrip()

@@ -171,6 +171,13 @@ class Reader:
         layout = self.layout
         while first < stop and (layout.is_markup(first) or layout.is_rule(first)):
             first += 1
+        last = first
+        while last < stop and layout.is_checkbox(last):
+            last += 1
+        if any(layout.is_checkbox(k) for k in range(last, stop)):
+            return  # choices between which something else stands are no solution
+        if last > first:
+            question, first = (question[0], layout.ends[last - 1]), last
         while stop > first and (layout.is_rule(stop - 1) or BREAK.match(self.text, *layout.range(stop - 1))):
             stop -= 1
         if first >= stop or question[1] - question[0] > MAX_QUESTION_CHARS:
@@ -237,7 +244,10 @@ class Reader:
                 return
             if not layout.code_at(start):
                 item = ITEM.match(self.text, start, end)
-                is_next = item is not None and int(item.group(1)) == number + 1
+                is_next = item is not None and (
+                    int(item.group(1)) == number + 1
+                    or (int(item.group(1)) == number and layout.indent(stop) == layout.indent(k))
+                )  # Markdown counts by itself, so that all items may have the number 1
                 if self.level(stop) < 7 or layout.is_rule(stop) or is_next:
                     break
             stop += 1
