@@ -9,7 +9,7 @@ import re
 
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.segment import Range, sentences, trim
+from stages.cot.segment import Range, sentences, trim, unwrap
 from stages.cot.template import Config
 
 BOXED = re.compile(r"\\boxed\s*\{")
@@ -127,7 +127,7 @@ def _closing_brace(text: str, start: int, end: int) -> int:
 
 def whole_sentence(text: str, start: int, end: int) -> Range:
     """Return the last sentence of a step, or more of it until no formula is cut."""
-    pieces = sentences(text, start, end)
+    pieces = unwrap(text, sentences(text, start, end))
     for first, _ in reversed(pieces):
         if is_whole(text, first, end) and any(map(str.isalnum, text[first:end])):
             return first, end

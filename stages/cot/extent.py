@@ -102,7 +102,7 @@ class Walker:
                 end = min(max(end, code[1]), len(self.text))
                 n_plain = 0
                 continue
-            if n_lines and self.ends_at(k, first, level, end > begin):
+            if (n_lines or end > begin) and self.ends_at(k, first, level, end > begin):
                 break
             if not n_lines and (self.layout.is_rule(k) or self.layout.is_markup(k)):
                 continue

@@ -38,7 +38,7 @@ GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
 DISPLAY = re.compile(
-    r"^[ \t>]*\$\$|\$\$[ \t]*$", re.M
+    r"^[ \t>]*(\$\$)|\$\$[ \t]*$", re.M
 )  # ends of displayed formulas; inside a line may be two others
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
@@ -222,9 +222,7 @@ def _flaw(
         return "evasive"
     if draft.role == "proof" and OMITS.search(text, steps[0][0], steps[-1][1]):
         return "evasive"
-    is_inside = any(first <= answer[0] < last for first, last in steps)
-    prose = [part for part in (steps if is_inside else [*steps, answer]) if not layout.code_at(part[0])]
-    if sum(len(DISPLAY.findall(text[slice(*part)])) for part in prose) % 2:
+    if _begins_in_formula(text, steps, answer, layout):
         return "cut_formula"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
@@ -236,6 +234,14 @@ def _flaw(
     if answer[1] - answer[0] > (CODE_ANSWER_CHARS if is_code else config.max_answer_chars):
         return "answer_length"
     return ""
+
+
+def _begins_in_formula(text: str, steps: Sequence[Range], answer: Range, layout: Layout) -> bool:
+    """Whether the first end of a displayed formula in a solution closes one that was opened before it."""
+    is_inside = any(first <= answer[0] < last for first, last in steps)
+    parts = [part for part in (steps if is_inside else [*steps, answer]) if not layout.code_at(part[0])]
+    ends = [end for part in parts for end in DISPLAY.finditer(text[slice(*part)])]
+    return len(ends) % 2 == 1 and ends[0].group(1) is None
 
 
 def wrong_fact(

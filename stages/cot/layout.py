@@ -21,7 +21,8 @@ BOLD = re.compile(r"(?:\*\*|__)[^*_\n]{1,80}(?:\*\*|__)[:：]?$")
 RULE = re.compile(r"#?(?:[-*_=]\s?){3,}#?$")
 COMMENT = re.compile(r"<!--.*-->$")
 OPTION = re.compile(
-    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`",
+    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`|"
+    r"[*_#\s]{0,5}(?:选项|options|choices)\s?[*_]{0,2}[:：]?[*_]{0,2}$",
     re.I,
 )
 CHECKBOX = re.compile(r"(?:>\s?)*[-*+]\s+\[[ x√✓]?\]\s")
@@ -119,7 +120,7 @@ class Layout:
         return self.text[self.starts[k]] in "-*_=#" and bool(RULE.match(self.text, *self.range(k)))
 
     def is_option(self, k: int) -> bool:
-        """Return whether a line is a choice of a multiple-choice question."""
+        """Return whether a line is a choice of a multiple-choice question, or the title of its choices."""
         return bool(OPTION.match(self.text, *self.range(k)))
 
     def is_checkbox(self, k: int) -> bool:

@@ -586,6 +586,8 @@ class Page:
             question = self.asker.marked(asked, stop)
             if question.end - question.start < self.config.min_question_chars:
                 continue
+            if not question.is_headed and self.has_heading(*question.range):
+                break  # it lies in another section
             if best is not None and (asked.role == "claim" or self.divides(asked.end, best.start)):
                 break
             is_part = bool(PART.match(self.text, asked.start)) and not question.is_headed
@@ -597,6 +599,13 @@ class Page:
             if question.is_claim or not is_part:
                 break
         return best
+
+    def has_heading(self, start: int, end: int) -> bool:
+        """Return whether a heading begins inside a range."""
+        lines = (
+            k for k, first, _ in self.layout.within(start, end) if first == self.layout.starts[k] > start
+        )
+        return any(self.layout.level(k) < 7 and not self.layout.code_at(self.layout.starts[k]) for k in lines)
 
     def divides(self, start: int, stop: int) -> bool:
         """Return whether there is a rule between two offsets."""
@@ -686,7 +695,9 @@ class Page:
             return None
         if taken and following and not any(map(str.isalnum, self.text[cut : following.begin])):
             return None  # the marks in a folded part say what it is
-        start, end = self.asker.clean(mark.end, cut)
+        k = self.layout.at(cut - 1)
+        stop = self.layout.starts[k] if k < len(self.layout) and self.layout.level(k) < 7 else cut
+        start, end = self.asker.clean(mark.end, max(stop, mark.end))
         question = self.asker.marked(mark, end)
         if not self.asker.demands(start, end, MANY):
             return None

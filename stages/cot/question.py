@@ -214,7 +214,7 @@ class Asker:
             if code is None:
                 if layout.is_rule(k):
                     break
-                if layout.level(k) < NO_HEADING:
+                if layout.level(k) < NO_HEADING and not layout.is_option(k):
                     return self.section(k, first, limit, best)
                 if not layout.is_option(k) and ITEM.match(self.text, start, end):
                     found = self.checked(start, limit, None)
