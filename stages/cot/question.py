@@ -142,6 +142,8 @@ class Asker:
             return False
         if HANGING.match(self.text, start, end):
             return True
+        if self.layout.level(k) < 7 and not self.patterns.demand(self.text[start:end]):
+            return True
         is_short = end - start < 9 and not any(map(str.isalnum, self.text[start:end]))
         return is_short or self.is_furniture(k)
 
