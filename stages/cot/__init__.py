@@ -120,7 +120,7 @@ def _range(start: int, end: int) -> dict[str, int]:
 
 STAGE = Stage(
     name="cot",
-    version=3,
+    version=4,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

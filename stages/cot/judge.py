@@ -37,9 +37,7 @@ CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
-DISPLAY = re.compile(
-    r"^[ \t>]*(\$\$)|\$\$[ \t]*$", re.M
-)  # ends of displayed formulas; inside a line may be two others
+DOLLARS = re.compile(r"(?<!\\)\$+|\n")
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
 OPERATION = re.compile(
@@ -222,7 +220,7 @@ def _flaw(
         return "evasive"
     if draft.role == "proof" and OMITS.search(text, steps[0][0], steps[-1][1]):
         return "evasive"
-    if _begins_in_formula(text, steps, answer, layout):
+    if _begins_in_formula(text, draft.question.range, steps):
         return "cut_formula"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
@@ -236,12 +234,21 @@ def _flaw(
     return ""
 
 
-def _begins_in_formula(text: str, steps: Sequence[Range], answer: Range, layout: Layout) -> bool:
-    """Whether the first end of a displayed formula in a solution closes one that was opened before it."""
-    is_inside = any(first <= answer[0] < last for first, last in steps)
-    parts = [part for part in (steps if is_inside else [*steps, answer]) if not layout.code_at(part[0])]
-    ends = [end for part in parts for end in DISPLAY.finditer(text[slice(*part)])]
-    return len(ends) % 2 == 1 and ends[0].group(1) is None
+def _begins_in_formula(text: str, question: Range, steps: Sequence[Range]) -> bool:
+    """Whether a displayed formula that opens between the begin of a question and its first step is open there."""
+    between = text[question[0] : steps[0][0]]
+    if "$$" not in between or "```" in between:
+        return False
+    inline = display = False
+    for signs in DOLLARS.findall(between):
+        n = len(signs) if signs != "\n" else 0
+        inline = inline and n > 0  # none goes on in the next line
+        while n > (1 if display else 0):
+            if n > 1 and not inline:
+                display, n = not display, n - 2
+            else:  # of two signs in a formula the first ends it, and the second begins another
+                inline, n = not inline, n - 1
+    return display
 
 
 def wrong_fact(

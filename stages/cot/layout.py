@@ -42,7 +42,7 @@ FOLD = re.compile(
     r":{3,}\s?\w|\?\?\?\+?\s|`r [a-z]*begin)"
 )
 CLOSING = re.compile(
-    r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\))"
+    r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\)|\\end\{document\})"
 )
 LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5}
 
@@ -154,7 +154,7 @@ class Layout:
 
     def closes(self, k: int) -> bool:
         """Return whether a line closes a folded part or an environment."""
-        return self.text[self.starts[k]] in "<>{:`" and bool(CLOSING.match(self.text, *self.range(k)))
+        return self.text[self.starts[k]] in "<>{:`\\" and bool(CLOSING.match(self.text, *self.range(k)))
 
     def span(self, start: int, stop: int) -> Range:
         """Return the indices of the first line in a range and of the one after the last."""

@@ -40,6 +40,11 @@ CLOZE = re.compile(
 )  # a sentence without its end
 PROVES = re.compile(r"证明|求证|prove|show that")
 CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
+PARTS = re.compile(
+    r"[\s#*_\d.、【\[]*(?:题目|输入|输出|样例|示例|例子|提示|数据|说明|约束|限制|背景|描述|前置知识|公司|标签|难度|时空|来源|"
+    r"(?:input|output|sample|example|constraint|note|hint|follow|limit|description|difficult|tag|compan|prerequisite|"
+    r"statement|format|topic|source)s?(?![a-z]{3}))"
+)  # headings of what belongs to the question of a programming exercise
 EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
 CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
 QUERY = re.compile(r"q(?![a-z])|question\s?[*_]*[:：]|问[:：]|提问|请问")

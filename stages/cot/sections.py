@@ -17,7 +17,7 @@ import numpy as np
 
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import SECTION_NUMBER, has_blank
+from stages.cot.question import PARTS, SECTION_NUMBER, has_blank
 from stages.cot.segment import Range, trim
 from stages.kernels.patterns.furniture import match_lines
 from stages.kernels.text.tables import load_tables
@@ -263,7 +263,9 @@ class Reader:
         stop = self.section_end(last, 6)
         start, end = self.layout.starts[k], self.layout.ends[last - 1]
         if end - start <= MAX_TASK_CHARS and WANTS.search(self.text, start, end) and self.demands(start, end):
-            yield from self.section("task", (start, end), last, stop, self.level(k - 1))
+            lines = (self.layout.range(k) for k in range(last, stop))
+            if not any(PARTS.match(self.text, *line) for line in lines):  # else the statement goes on
+                yield from self.section("task", (start, end), last, stop, self.level(k - 1))
 
     def quoted(self, k: int) -> Iterator[Section]:
         """Yield the section of a quotation that asks: the text after it."""

@@ -9,18 +9,13 @@ import re
 
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import SECTION_NUMBER
+from stages.cot.question import PARTS, SECTION_NUMBER
 from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
 FOLDS = re.compile(
     r"<d|<b|<su|</|\{%|:::|\?\?\?|`r "
 )  # what opens or closes a folded part contains one of these
-PARTS = re.compile(
-    r"[\s#*_\d.、【\[]*(?:题目|输入|输出|样例|示例|例子|提示|数据|说明|约束|限制|背景|描述|前置知识|公司|标签|难度|时空|来源|"
-    r"(?:input|output|sample|example|constraint|note|hint|follow|limit|description|difficult|tag|compan|prerequisite|"
-    r"statement|format|topic|source)s?(?![a-z]{3}))"
-)  # headings of what belongs to the question of a programming exercise
 
 
 def divide(
