@@ -19,6 +19,7 @@ WORD = re.compile(r"(?<![a-z\\])[a-z]{3,}")
 VALUE_WORDS = 3
 REASON = re.compile(r"([^。.\n]{1,120}?)[,，;；]?\s*(?:because|(?<![a-z])since(?![a-z])|因为|由于)")
 VALUE_CHARS = 80
+SENTENCE_CHARS = 400  # at most, of one that goes over several lines
 ABOUT = re.compile(r"≈|\\(?:approx|simeq)")
 APART = re.compile(r"[\n，；。;]|, ")  # between a value and one that is not the same
 UNFINISHED = re.compile(r"(?:[-+*/×÷·<>≤≥]|\\(?:[lg]eq?|cdot|times|pm|sim))\s*$")
@@ -126,12 +127,18 @@ def _closing_brace(text: str, start: int, end: int) -> int:
 
 
 def whole_sentence(text: str, start: int, end: int) -> Range:
-    """Return the last sentence of a step, or more of it until no formula is cut."""
-    pieces = unwrap(text, sentences(text, start, end))
-    for first, _ in reversed(pieces):
-        if is_whole(text, first, end) and any(map(str.isalnum, text[first:end])):
-            return first, end
-    return start, end
+    """Return the last sentence of a step, or more of it until no formula is cut.
+
+    Lines of a hard-wrapped sentence are joined, unless the sentence becomes too long for it.
+    """
+    lines = sentences(text, start, end)
+    found = start, end
+    for pieces in (lines, unwrap(text, lines)):
+        whole = (first for first, _ in reversed(pieces) if is_whole(text, first, end))
+        begin = next((first for first in whole if any(map(str.isalnum, text[first:end]))), start)
+        if found == (start, end) or end - begin <= SENTENCE_CHARS:
+            found = begin, end
+    return found
 
 
 def last_value(text: str, start: int, end: int) -> Range | None:
