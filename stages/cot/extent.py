@@ -57,24 +57,7 @@ class Walker:
 
         Args: i, the mark that begins it; level, of its heading; has_answer, whether its answer stands before it.
         """
-        stop = min(len(self.text), begin + self.config.max_solution_chars)
-        ahead: list[Mark] = []
-        ending = None
-        for k in range(i + 1, len(self.marks)):
-            mark = self.marks[k]
-            if mark.begin >= stop:
-                break
-            ahead.append(mark)
-            if mark.begin >= begin and mark.role in ENDINGS:
-                ending, stop = mark, mark.begin
-                break
-            is_next = mark.role == self.marks[i].role == "proof" and self.layout.starts_line(mark.begin)
-            if mark.begin > begin and is_next:
-                ending, stop = mark, mark.begin
-                break
-            if mark.begin > begin and mark.role in SOLVES and (task := self.task_before(mark, begin, i, k)):
-                ending, stop = mark, task
-                break
+        ahead, ending, stop = self.marks_ahead(begin, i)
         answers = (
             []
             if has_answer
@@ -143,6 +126,28 @@ class Walker:
             ):
                 break
         return Extent(end, end, None)
+
+    def marks_ahead(self, begin: int, i: int) -> tuple[list[Mark], Mark | None, int]:
+        """Return the marks after mark i that a solution from an offset may have, the one that ends it, and its end."""
+        stop = min(len(self.text), begin + self.config.max_solution_chars)
+        ahead: list[Mark] = []
+        ending = None
+        for k in range(i + 1, len(self.marks)):
+            mark = self.marks[k]
+            if mark.begin >= stop:
+                break
+            ahead.append(mark)
+            if mark.begin >= begin and mark.role in ENDINGS:
+                ending, stop = mark, mark.begin
+                break
+            is_next = mark.role == self.marks[i].role == "proof" and self.layout.starts_line(mark.begin)
+            if mark.begin > begin and is_next:
+                ending, stop = mark, mark.begin
+                break
+            if mark.begin > begin and mark.role in SOLVES and (task := self.task_before(mark, begin, i, k)):
+                ending, stop = mark, task
+                break
+        return ahead, ending, stop
 
     def bound(self, asked: Mark, ahead: Sequence[Mark], begin: int, ending: Mark | None) -> int:
         """Return the offset up to which the marks say that all text is of the solution; begin if they do not."""

@@ -290,18 +290,18 @@ def _find_lines(codes, starts, classes, breaks):  # type: ignore[no-untyped-def]
                 last -= ONE
             if first < last:
                 char = codes[first]
-                place, index = np.int64(first - start), -1
+                place, index = np.int64(first - start), np.int64(-1)
                 asks = _asks(codes, classes, first, last)
                 if asks and _may_ask(char):
-                    index = n_lines
+                    index = np.int64(n_lines)
                 elif asks and 48 <= first_before <= 57:
                     place, index = place_before, index_before
                 elif not asks and first_before == HASH_MARK and _may_task(char):
-                    index = n_lines
+                    index = np.int64(n_lines)
                 if index >= 0:
                     asking[n_asking] = (doc, place, index, 0)
                     n_asking += 1
-                first_before, place_before, index_before = char, np.int64(first - start), n_lines
+                first_before, place_before, index_before = char, np.int64(first - start), np.int64(n_lines)
                 if not _is_empty_quote(codes, classes, first, last):
                     lines[n_lines, 0], lines[n_lines, 1] = first - start, last - start
                     lines[n_lines, 2], lines[n_lines, 3] = n_breaks, np.int32(char)
