@@ -16,16 +16,19 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.stage import Stage
-from stages.cot.detect import Mark, break_table, find_asking, find_places, head_table, match_text, read_marks
-from stages.cot.layout import Layout, find_lines
+from stages.cot.detect import Mark, Written, match_text, read_marks
+from stages.cot.layout import Layout
 from stages.cot.parse import Page
 from stages.cot.patterns import load_patterns, pattern_paths
+from stages.cot.scan import find_lines, find_places, find_signs, head_tables
+from stages.cot.sections import find_problems
 from stages.cot.template import Config, Reject, Template
 from stages.kernels.text.text import TABLES_PATH, load_tables, view
 from stages.languages import load_profile, profile_paths
 
 __all__ = ["SCHEMA", "STAGE", "Config", "Finder"]
 
+EXPLAINING = frozenset(("explanation", "step"))
 DECIDING = frozenset(("question", "solution", "proof", "answer", "open", "result"))
 
 RANGE = pa.struct({"start": pa.int32(), "end": pa.int32()})
@@ -50,7 +53,7 @@ class Finder:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.patterns = load_patterns(pattern_paths())
-        self.tables = (break_table(), head_table(self.patterns.heads))
+        self.heads = head_tables(self.patterns.heads)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Find the worked solutions of each document.
@@ -59,26 +62,38 @@ class Finder:
         Returns: a table of SCHEMA, (n_docs,); empty lists for documents without any, and for null texts.
         """
         codes, starts, classes = view(batch["text"])
-        places = find_places(codes, starts, classes, load_tables().fold, *self.tables)
+        signs = find_signs(codes, starts, classes)
+        places = find_places(codes, starts, classes, signs.begins, load_tables().fold, *self.heads)
+        found = dict(read_marks(codes, starts, places, self.patterns.marks_from))
+        lines = find_lines(codes, starts, classes, signs.breaks)
+        asking = find_problems(codes, starts, lines.asking)
+        asks = frozenset(lines.asking[:, 0].tolist())
+        marked = {doc for doc, marks in found.items() if may_solve(marks, doc in asks)}
         labels = batch["language.label"]
         rows: list[dict[str, object]] = [{"templates": [], "n_templates": 0, "rejects": []}] * batch.num_rows
-        found = dict(read_marks(codes, starts, places, self.patterns.marks))
-        asking: dict[int, list[int]] = {}
-        for doc, place in find_asking(codes, starts, classes).tolist():
-            asking.setdefault(doc, []).append(place)
-        for doc in sorted(asking.keys() | {doc for doc, marks in found.items() if may_solve(marks)}):
+        for doc in sorted(asking.keys() | marked):
+            written = Written(codes[starts[doc] : starts[doc + 1]])
             text = match_text(codes, starts[doc], starts[doc + 1])
             stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
-            layout = Layout(text, find_lines(codes, classes, starts[doc], starts[doc + 1]))
-            source = codes[starts[doc] : starts[doc + 1]].tobytes().decode("utf-32-le")
-            page = Page(text, source, layout, found.get(doc, ()), self.patterns, self.config, stop_words)
+            page = Page(
+                text,
+                written,
+                Layout(text, *lines.of(doc)),
+                found.get(doc, ()),
+                self.patterns,
+                self.config,
+                stop_words,
+            )
             rows[doc] = _to_row(*page.read(asking.get(doc, ())))
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def may_solve(marks: Iterable[Mark]) -> bool:
-    """Return whether marks suffice for a worked solution: one that begins or ends it, or a question."""
-    return any(mark.role in DECIDING for mark in marks)
+def may_solve(marks: Iterable[Mark], asks: bool) -> bool:
+    """Return whether marks suffice for a worked solution: one that begins or ends it, or a question.
+
+    Args: asks, whether the document has a line that may ask, so that words that articles use suffice.
+    """
+    return any(mark.role in DECIDING or (asks and mark.role in EXPLAINING) for mark in marks)
 
 
 def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[str, object]:
@@ -105,7 +120,7 @@ def _range(start: int, end: int) -> dict[str, int]:
 
 STAGE = Stage(
     name="cot",
-    version=3,
+    version=4,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

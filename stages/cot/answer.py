@@ -9,7 +9,7 @@ import re
 
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.segment import Range, sentences, trim
+from stages.cot.segment import Range, sentences, trim, unwrap
 from stages.cot.template import Config
 
 BOXED = re.compile(r"\\boxed\s*\{")
@@ -19,18 +19,24 @@ WORD = re.compile(r"(?<![a-z\\])[a-z]{3,}")
 VALUE_WORDS = 3
 REASON = re.compile(r"([^。.\n]{1,120}?)[,，;；]?\s*(?:because|(?<![a-z])since(?![a-z])|因为|由于)")
 VALUE_CHARS = 80
+SENTENCE_CHARS = 400  # at most, of one that goes over several lines
 ABOUT = re.compile(r"≈|\\(?:approx|simeq)")
 APART = re.compile(r"[\n，；。;]|, ")  # between a value and one that is not the same
 UNFINISHED = re.compile(r"(?:[-+*/×÷·<>≤≥]|\\(?:[lg]eq?|cdot|times|pm|sim))\s*$")
 CLAUSES = re.compile(r"[，。；！]|[\u4e00-\u9fff]{9}")  # words that are no value
 BEGIN, END = re.compile(r"\\begin\s*\{"), re.compile(r"\\end\s*\{")
 AMOUNT = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?=[\s,.;:?!)'’/-]|\Z)")
+MATHML = re.compile(
+    r"<(/?)(?:m(?:ath|row|[inos]|text|frac|su[bp]|subsup|sqrt|root|style|table|t[rd]|over|under)|semantics|annotation)(?![a-z-])[^<>]*?(/?)>"
+)
 PAIRS = ("「」", "《》", "“”", "【】")
 
 
 def is_whole(text: str, start: int, end: int) -> bool:
-    """Return whether a range has no part of a formula, an environment or a quotation without its other part."""
+    """Return whether a range has no part of a formula, environment, quotation or code without its other part."""
     piece = text[start:end]
+    if piece.count("```") % 2 or ("<" in piece and not _is_balanced(piece)):
+        return False
     dollars = piece.replace("\\$", "")
     if dollars.count("$$") % 2:
         return False
@@ -52,6 +58,16 @@ def is_whole(text: str, start: int, end: int) -> bool:
         if piece.count("\\(") != piece.count("\\)") or piece.count("\\[") != piece.count("\\]"):
             return False
     return all(piece.count(pair[0]) == piece.count(pair[1]) for pair in PAIRS)
+
+
+def _is_balanced(piece: str) -> bool:
+    """Whether each element of a formula in MathML is closed, and none is closed that is not open."""
+    depth = 0
+    for closing, single in MATHML.findall(piece):
+        depth += 0 if single else -1 if closing else 1
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def answer_within(
@@ -111,12 +127,18 @@ def _closing_brace(text: str, start: int, end: int) -> int:
 
 
 def whole_sentence(text: str, start: int, end: int) -> Range:
-    """Return the last sentence of a step, or more of it until no formula is cut."""
-    pieces = sentences(text, start, end)
-    for first, _ in reversed(pieces):
-        if is_whole(text, first, end) and any(map(str.isalnum, text[first:end])):
-            return first, end
-    return start, end
+    """Return the last sentence of a step, or more of it until no formula is cut.
+
+    Lines of a hard-wrapped sentence are joined, unless the sentence becomes too long for it.
+    """
+    lines = sentences(text, start, end)
+    found = start, end
+    for pieces in (lines, unwrap(text, lines)):
+        whole = (first for first, _ in reversed(pieces) if is_whole(text, first, end))
+        begin = next((first for first in whole if any(map(str.isalnum, text[first:end]))), start)
+        if found == (start, end) or end - begin <= SENTENCE_CHARS:
+            found = begin, end
+    return found
 
 
 def last_value(text: str, start: int, end: int) -> Range | None:

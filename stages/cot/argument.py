@@ -13,7 +13,7 @@ from functools import cached_property
 from stages.cot.choices import labels
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS
+from stages.cot.question import has_blank
 from stages.cot.sections import AMOUNT, HAS_VALUE, TERM
 from stages.cot.segment import Range
 from stages.cot.template import Draft
@@ -100,8 +100,8 @@ class Argument:
     @cached_property
     def states_task(self) -> bool:
         """Whether the question demands, leaves a blank or has choices."""
-        demands = self.patterns.demands.search(self.asked)
-        return bool(demands or BLANKS.search(self.asked) or labels(self.asked, 0, len(self.asked)))
+        asked = self.asked
+        return bool(has_blank(asked) or labels(asked, 0, len(asked)) or self.patterns.demand(asked))
 
     @cached_property
     def is_answered(self) -> bool:
@@ -123,6 +123,13 @@ class Argument:
         return self.n_reasoning >= max(2, self.least_share * len(self.parts))
 
 
+def of_ticked_choices(found: Argument) -> bool | None:
+    """Steps that are choices to tick belong to the question."""
+    layout = found.layout
+    n_choices = sum(layout.is_checkbox(layout.at(start)) for start, _ in found.steps)
+    return False if 2 * n_choices >= len(found.steps) else None
+
+
 def of_section(found: Argument) -> bool | None:
     """A section that is a solution by its heading; see stages.cot.sections."""
     return True if found.draft.role == "section" else None
@@ -132,7 +139,7 @@ def of_answered_exercise(found: Argument) -> bool | None:
     """【答案】 and 【解析】 of an exercise."""
     draft = found.draft
     is_one = draft.question.is_exercise and draft.role == "solution" and draft.answer is not None
-    asks = is_one and found.patterns.asks.search(found.asked)
+    asks = is_one and found.patterns.ask(found.asked)
     return True if asks and found.n_chars >= BRIEF_CHARS else None
 
 
@@ -172,10 +179,15 @@ def explains_code(found: Argument) -> bool:
     least = BRIEF_CHARS if question.is_exercise else EXPLAINS_CHARS
     if not (question.is_marked and is_set and found.n_chars >= least):
         return False
-    if not (question.is_exercise or patterns.asks.search(found.text[slice(*question.range)])):
+    if not (question.is_exercise or patterns.ask(found.text[slice(*question.range)])):
         return False
-    signs = (patterns.plans, patterns.argues, patterns.computes)
-    return sum(len(set(sign.findall(found.text, *part))) for part in found.parts for sign in signs) >= LISTED
+    n_signs = 0
+    for sign in (patterns.plans, patterns.argues, patterns.computes):
+        for part in found.parts:
+            n_signs += len(set(sign.findall(found.text, *part)))
+            if n_signs >= LISTED:
+                return True
+    return False
 
 
 def of_explanation(found: Argument) -> bool | None:
@@ -275,7 +287,8 @@ def of_weak_mark(found: Argument) -> bool | None:
 
 
 CHECKS: tuple[Callable[[Argument], bool | None], ...] = (
-    of_section, of_answered_exercise, of_proof, asks_for_explanation, of_code, of_explanation, of_open_text, of_turn,
+    of_ticked_choices, of_section, of_answered_exercise, of_proof, asks_for_explanation, of_code, of_explanation,
+    of_open_text, of_turn,
     of_marked_answer, of_short_reply, of_choices, of_marked_question, of_boxed_answer, of_unmarked_text, of_weak_mark,
 )  # fmt: skip
 """In order; each returns its verdict, or None to leave it to the next."""

@@ -57,24 +57,7 @@ class Walker:
 
         Args: i, the mark that begins it; level, of its heading; has_answer, whether its answer stands before it.
         """
-        stop = min(len(self.text), begin + self.config.max_solution_chars)
-        ahead: list[Mark] = []
-        ending = None
-        for k in range(i + 1, len(self.marks)):
-            mark = self.marks[k]
-            if mark.begin >= stop:
-                break
-            ahead.append(mark)
-            if mark.begin >= begin and mark.role in ENDINGS:
-                ending, stop = mark, mark.begin
-                break
-            is_next = mark.role == self.marks[i].role == "proof" and self.layout.starts_line(mark.begin)
-            if mark.begin > begin and is_next:
-                ending, stop = mark, mark.begin
-                break
-            if mark.begin > begin and mark.role in SOLVES and (task := self.task_before(mark, begin, i, k)):
-                ending, stop = mark, task
-                break
+        ahead, ending, stop = self.marks_ahead(begin, i)
         answers = (
             []
             if has_answer
@@ -102,7 +85,7 @@ class Walker:
                 end = min(max(end, code[1]), len(self.text))
                 n_plain = 0
                 continue
-            if n_lines and self.ends_at(k, first, level, end > begin):
+            if (n_lines or end > begin) and self.ends_at(k, first, level, end > begin):
                 break
             if not n_lines and (self.layout.is_rule(k) or self.layout.is_markup(k)):
                 continue
@@ -144,6 +127,28 @@ class Walker:
                 break
         return Extent(end, end, None)
 
+    def marks_ahead(self, begin: int, i: int) -> tuple[list[Mark], Mark | None, int]:
+        """Return the marks after mark i that a solution from an offset may have, the one that ends it, and its end."""
+        stop = min(len(self.text), begin + self.config.max_solution_chars)
+        ahead: list[Mark] = []
+        ending = None
+        for k in range(i + 1, len(self.marks)):
+            mark = self.marks[k]
+            if mark.begin >= stop:
+                break
+            ahead.append(mark)
+            if mark.begin >= begin and mark.role in ENDINGS:
+                ending, stop = mark, mark.begin
+                break
+            is_next = mark.role == self.marks[i].role == "proof" and self.layout.starts_line(mark.begin)
+            if mark.begin > begin and is_next:
+                ending, stop = mark, mark.begin
+                break
+            if mark.begin > begin and mark.role in SOLVES and (task := self.task_before(mark, begin, i, k)):
+                ending, stop = mark, task
+                break
+        return ahead, ending, stop
+
     def bound(self, asked: Mark, ahead: Sequence[Mark], begin: int, ending: Mark | None) -> int:
         """Return the offset up to which the marks say that all text is of the solution; begin if they do not."""
         if ending is not None and ending.role in ("end", "close"):
@@ -169,7 +174,7 @@ class Walker:
         if last < 0 or self.layout.starts[last] <= begin or self.layout.code_at(self.layout.starts[last]):
             return None
         line = self.text[slice(*self.layout.range(last))]
-        asks = self.patterns.demands.search(line)
+        asks = self.patterns.demand(line)
         if asks is None or (asks.start() and not line.endswith(("?", "？"))):
             return None
         before = self.layout.starts[last - 1] if last else begin

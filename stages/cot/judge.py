@@ -5,6 +5,7 @@ Takes a text in match characters and a draft; returns a template, or a reject wi
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -13,14 +14,16 @@ from stages.checks.choices import choice_faults
 from stages.cot.answer import answer_within, is_whole, whole_answer
 from stages.cot.argument import BRIEF_CHARS, LISTED, Argument
 from stages.cot.choices import labels
+from stages.cot.detect import Written
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, CLOZE
+from stages.cot.question import CLOZE, has_blank
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
 
 FINISH_CHARS = 24
+TAIL_CHARS = 12  # more than the longest word of GOES_ON; an answer ends without blanks
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CHOICE = re.compile(
     r"(?:选择?|答案?[：:]?)?\s?[$（(]?\s?([a-h])\s?[$）)]?\s?[.。．,，;；、:：\n](?!\s?[a-z]\s?[,，、])"
@@ -34,6 +37,7 @@ CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
+DOLLARS = re.compile(r"(?<!\\)\$+|\n")
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
 OPERATION = re.compile(
@@ -49,7 +53,7 @@ REMARKS = 6  # steps, at most, after the first of those that comment on a soluti
 
 def judge(
     text: str,
-    source: str,
+    source: Written,
     draft: Draft,
     layout: Layout,
     patterns: Patterns,
@@ -216,10 +220,12 @@ def _flaw(
         return "evasive"
     if draft.role == "proof" and OMITS.search(text, steps[0][0], steps[-1][1]):
         return "evasive"
+    if _begins_in_formula(text, draft.question.range, steps):
+        return "cut_formula"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
         return "cut_formula"
-    if not is_code and GOES_ON.search(text, *answer):
+    if not is_code and GOES_ON.search(text, max(answer[0], answer[1] - TAIL_CHARS), answer[1]):
         return "cut_formula"
     if not is_code and not (is_whole(text, *answer) and is_whole(text, start, end)):
         return "cut_formula"
@@ -228,16 +234,35 @@ def _flaw(
     return ""
 
 
-def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Range, layout: Layout) -> str:
+def _begins_in_formula(text: str, question: Range, steps: Sequence[Range]) -> bool:
+    """Whether a displayed formula that opens between the begin of a question and its first step is open there."""
+    between = text[question[0] : steps[0][0]]
+    if "$$" not in between or "```" in between:
+        return False
+    inline = display = False
+    for signs in DOLLARS.findall(between):
+        n = len(signs) if signs != "\n" else 0
+        inline = inline and n > 0  # none goes on in the next line
+        while n > (1 if display else 0):
+            if n > 1 and not inline:
+                display, n = not display, n - 2
+            else:  # of two signs in a formula the first ends it, and the second begins another
+                inline, n = not inline, n - 1
+    return display
+
+
+def wrong_fact(
+    source: Written, question: Range, steps: Sequence[Range], answer: Range, layout: Layout
+) -> str:
     """Return `wrong_arithmetic` or `wrong_choice` if a recomputed solution is certainly wrong, else "".
 
     Args: source, the text as written, of which the ranges are.
     """
-    prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
+    prose = "\n".join(source.part(a, b) for a, b in [*steps, answer] if not layout.code_at(a))
     if false_equations("\n".join(line for line in prose.split("\n") if _may_compute(line))):
         return "wrong_arithmetic"
-    if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(
-        source[slice(*question)], answer_text, prose
+    if len(answer_text := source.part(*answer)) <= LETTER_CHARS and choice_faults(
+        source.part(*question), answer_text, prose
     ):
         return "wrong_choice"
     return ""
@@ -253,7 +278,7 @@ def _may_compute(line: str) -> bool:
 
 def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:
     """Whether many of the steps ask, as in a list of exercises."""
-    n_asking = sum(bool(patterns.demands.search(text[a:b])) for a, b in steps if not layout.code_at(a))
+    n_asking = sum(bool(patterns.demand(text[a:b])) for a, b in steps if not layout.code_at(a))
     return n_asking > LISTED and 3 * n_asking > len(steps)
 
 
@@ -272,19 +297,15 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
     if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
         asked = text[slice(*question.range)]
         if question.is_headed and not question.is_numbered and not question.is_exercise:
-            return bool(
-                patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
-            )
-        return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
-    searched = patterns.asks if question.is_marked else patterns.demands
-    return (
-        bool(
-            searched.search(text[slice(*question.range)])
-            or BLANKS.search(text, *question.range)
-            or CLOZE.search(text[max(question.start, question.end - 16) : question.end])
-            or labels(text, *question.range)
-        )
-        or not question.is_marked
+            return bool(patterns.demand(asked) or has_blank(asked) or labels(asked, 0, len(asked)))
+        return not patterns.defines.match(asked) or bool(patterns.ask(asked) or has_blank(asked))
+    if not question.is_marked:
+        return True
+    return bool(
+        patterns.ask(text[slice(*question.range)])
+        or has_blank(text, *question.range)
+        or CLOZE.search(text[max(question.start, question.end - 16) : question.end])
+        or labels(text, *question.range)
     )
 
 
@@ -292,7 +313,8 @@ def evidence(text: str, steps: Sequence[Range], cut: str, layout: Layout, patter
     """Return the kinds of evidence in the steps themselves: numbered, equation-lines, discourse, code."""
     prose = [step for step in steps if not layout.code_at(step[0])]
     n_computing = sum(bool(EQUALS.search(text, *step)) for step in prose)
-    n_in_words = sum(len(patterns.argues.findall(text, *step)) for step in prose)
+    in_words = itertools.chain.from_iterable(patterns.argues.finditer(text, *step) for step in prose)
+    n_in_words = len(list(itertools.islice(in_words, 2)))
     conditions = {
         "numbered": cut == "numbered",
         "equation-lines": n_computing > 1,

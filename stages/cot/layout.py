@@ -1,32 +1,31 @@
 """Lines of one document and what each is: heading, code, rule, option, mark-up, quotation.
 
-Takes a text in match characters and its decoded view; a kernel finds the lines, and a line is read when it is
-asked for. All offsets are code points of the text.
+Takes a text in match characters and its lines, which `stages.cot.scan` found; a line is read when it is asked for.
+All offsets are code points of the text.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numba import njit
 
 from stages.cot.segment import Range, trim
-from stages.kernels.text.tables import NEWLINE, SPACE
 
-QUOTE = ord(">")
 NO_HEADING = 9
 
 HEADING = re.compile(r"(?:>\s?)*(#{1,6})\s|(?:>\s?)*\\((?:sub){0,2}section|chapter|paragraph)\*?\{")
 BOLD = re.compile(r"(?:\*\*|__)[^*_\n]{1,80}(?:\*\*|__)[:：]?$")
-RULE = re.compile(r"(?:[-*_=]\s?){3,}$")
+RULE = re.compile(r"#?(?:[-*_=]\s?){3,}#?$")
 COMMENT = re.compile(r"<!--.*-->$")
 OPTION = re.compile(
-    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`",
+    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`|"
+    r"[*_#\s]{0,5}(?:选项|options|choices)\s?[*_]{0,2}[:：]?[*_]{0,2}$",
     re.I,
 )
+CHECKBOX = re.compile(r"(?:>\s?)*[-*+]\s+\[[ x√✓]?\]\s")
 TAG = re.compile(
     r"</?[a-z][^<>\n]*>|^:[a-z_]+:(?:`[^`]*`)?|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|"
     r"!\[[^\]\n]*\]\([^)\n]*\)"
@@ -34,6 +33,7 @@ TAG = re.compile(
 LABEL = re.compile(
     r".{0,12}(?:点击|展开|查看|显示|答案|解答|解析|提示|show|reveal|click|hint|solutions?|answers?|explanation).{0,12}$"
 )
+FENCES = ("```", "~~~", "<pre")
 FRONT_LINES = 200  # at most, of metadata
 MARKUP_CHARS = 400
 TITLE_CHARS = 80
@@ -42,55 +42,19 @@ FOLD = re.compile(
     r":{3,}\s?\w|\?\?\?\+?\s|`r [a-z]*begin)"
 )
 CLOSING = re.compile(
-    r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\))"
+    r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\)|\\end\{document\})"
 )
 LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5}
-
-
-@njit(cache=True, nogil=True)
-def find_lines(codes, classes, start, end):  # type: ignore[no-untyped-def]  # numba infers types
-    """Find the lines of a text that have a visible character.
-
-    Args: codes, uint32, and classes, uint8, of the decoded view; start, end, of the text in them.
-    Returns: int32 (n_lines, 4): start and end of the visible part, relative to the text; number of line breaks since
-    the line before; first visible character.
-    """
-    lines = np.empty((64, 4), np.int32)
-    n_lines = n_breaks = 0
-    i = start
-    while i < end:
-        first = last = i
-        seen = quoted = False
-        while i < end and classes[i] != NEWLINE:
-            if classes[i] != SPACE and classes[i] != 0:
-                if not seen:
-                    first, seen = i, True
-                quoted = quoted or codes[i] != QUOTE
-                last = i + 1
-            i += 1
-        if seen and quoted:
-            if n_lines == len(lines):
-                lines = np.concatenate((lines, np.empty_like(lines)))
-            lines[n_lines, 0], lines[n_lines, 1] = first - start, last - start
-            lines[n_lines, 2], lines[n_lines, 3] = n_breaks, np.int32(codes[first])
-            n_lines, n_breaks = n_lines + 1, 0
-        if i + 1 < end and codes[i] == 13 and codes[i + 1] == 10:
-            i += 1
-        i += 1
-        n_breaks += 1
-    return lines[:n_lines]
 
 
 class Layout:
     """The lines of a text; a line is named by its index."""
 
-    def __init__(self, text: str, lines: np.ndarray) -> None:
+    def __init__(self, text: str, lines: np.ndarray, fences: Iterable[int]) -> None:
+        """Args: lines, int32 (n_lines, 4), of `scan.Lines`; fences, lines that may open or close code, ascending."""
         self.text = text
-        starts, ends, breaks, firsts = (column.tolist() for column in lines.T)
-        self.starts: list[int] = starts
-        self.ends: list[int] = ends
-        self.breaks: list[int] = breaks
-        self.code = _code_lines(text, starts, ends, firsts)
+        self.starts, self.ends, self.breaks = (lines[:, column].tolist() for column in range(3))
+        self.code = _code_lines(text, self.starts, self.ends, fences)
         self.code_starts = [start for start, _ in self.code]
 
     def __len__(self) -> int:
@@ -153,18 +117,24 @@ class Layout:
 
     def is_rule(self, k: int) -> bool:
         """Return whether a line is a horizontal rule."""
-        return self.text[self.starts[k]] in "-*_=" and bool(RULE.match(self.text, *self.range(k)))
+        return self.text[self.starts[k]] in "-*_=#" and bool(RULE.match(self.text, *self.range(k)))
 
     def is_option(self, k: int) -> bool:
-        """Return whether a line is a choice of a multiple-choice question."""
+        """Return whether a line is a choice of a multiple-choice question, or the title of its choices."""
         return bool(OPTION.match(self.text, *self.range(k)))
+
+    def is_checkbox(self, k: int) -> bool:
+        """Return whether a line is a choice with a box to tick."""
+        return bool(CHECKBOX.match(self.text, *self.range(k)))
 
     def is_markup(self, k: int) -> bool:
         """Return whether a line has no words of its own: tags, macros, images, a label of a folded part."""
         start, end = self.range(k)
+        if self.text[start] not in "<>{`:!?":
+            return False
         if self.is_admonition(k):
             return True
-        if self.text[start] not in "<>{`:!" or end - start > MARKUP_CHARS:
+        if self.text[start] == "?" or end - start > MARKUP_CHARS:
             return False
         words = TAG.sub(" ", self.text[start:end]).strip("> \t")
         return not words or (words != self.text[start:end] and bool(LABEL.match(words)))
@@ -184,7 +154,7 @@ class Layout:
 
     def closes(self, k: int) -> bool:
         """Return whether a line closes a folded part or an environment."""
-        return self.text[self.starts[k]] in "<>{:`" and bool(CLOSING.match(self.text, *self.range(k)))
+        return self.text[self.starts[k]] in "<>{:`\\" and bool(CLOSING.match(self.text, *self.range(k)))
 
     def span(self, start: int, stop: int) -> Range:
         """Return the indices of the first line in a range and of the one after the last."""
@@ -209,11 +179,11 @@ class Layout:
             k += 1
 
 
-def _code_lines(text: str, starts: list[int], ends: list[int], firsts: list[int]) -> list[Range]:
+def _code_lines(text: str, starts: list[int], ends: list[int], fences: Iterable[int]) -> list[Range]:
     """Ranges of fenced code and preformatted text, fences included; unclosed ones extend to the end."""
     ranges: list[Range] = []
     begin, fence = -1, ""
-    for k in (k for k, code in enumerate(firsts) if code in _FENCE_CODES):
+    for k in fences:
         start = starts[k]
         if begin >= 0:
             if fence == "<pre":
@@ -228,17 +198,14 @@ def _code_lines(text: str, starts: list[int], ends: list[int], firsts: list[int]
                 ranges.append((begin, ends[k]))
                 begin = -1
                 continue
-        if begin < 0:
-            fence = next((mark for mark in ("```", "~~~", "<pre") if text.startswith(mark, start)), "")
+        if begin < 0 and text.startswith(FENCES, start):
+            fence = next((mark for mark in FENCES if text.startswith(mark, start)), "")
             if fence and not (fence == "```" and text.find("```", start + 3, ends[k]) >= 0):
                 begin = start
     if begin >= 0:
         stop = text.find("</pre>", begin) + 6 if fence == "<pre" else 0
         ranges.append((begin, stop if stop > begin else len(text)))
     return ranges
-
-
-_FENCE_CODES = frozenset(map(ord, "`~<"))
 
 
 def position(starts: list[int], place: int) -> int:

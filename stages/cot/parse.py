@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from stages.cot.choices import labels
-from stages.cot.detect import Mark
+from stages.cot.detect import Mark, Written
 from stages.cot.extent import NUMBER, Extent, Walker
 from stages.cot.judge import judge
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, EXAMPLE, QUERY, SECTION_NUMBER, Asker, Question
+from stages.cot.question import EXAMPLE, QUERY, SECTION_NUMBER, Asker, Question, has_blank
 from stages.cot.sections import AMOUNT, Reader
 from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
@@ -69,7 +69,7 @@ class Page:
     def __init__(
         self,
         text: str,
-        source: str,
+        source: Written,
         layout: Layout,
         marks: Sequence[Mark],
         patterns: Patterns,
@@ -252,9 +252,7 @@ class Page:
         if question.is_marked and mark.role != "explanation" and not self.asker.asks(*question.range):
             return False
         demands = (
-            bool(BLANKS.search(text))
-            or self.asker.demands(*question.range)
-            or bool(labels(text, 0, len(text)))
+            bool(has_blank(text)) or self.asker.demands(*question.range) or bool(labels(text, 0, len(text)))
         )
         if question.is_example and not demands:
             return False
@@ -270,7 +268,7 @@ class Page:
         if question.is_marked:
             return mark.role != "answer" or self.is_label(mark)
         if mark.role == "answer":
-            wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
+            wants = question.is_numbered or bool(labels(self.text, *question.range) or has_blank(text))
             return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
         if mark.role == "proof":
             return True
@@ -588,6 +586,8 @@ class Page:
             question = self.asker.marked(asked, stop)
             if question.end - question.start < self.config.min_question_chars:
                 continue
+            if not question.is_headed and self.has_heading(*question.range):
+                break  # it lies in another section
             if best is not None and (asked.role == "claim" or self.divides(asked.end, best.start)):
                 break
             is_part = bool(PART.match(self.text, asked.start)) and not question.is_headed
@@ -599,6 +599,13 @@ class Page:
             if question.is_claim or not is_part:
                 break
         return best
+
+    def has_heading(self, start: int, end: int) -> bool:
+        """Return whether a heading begins inside a range."""
+        lines = (
+            k for k, first, _ in self.layout.within(start, end) if first == self.layout.starts[k] > start
+        )
+        return any(self.layout.level(k) < 7 and not self.layout.code_at(self.layout.starts[k]) for k in lines)
 
     def divides(self, start: int, stop: int) -> bool:
         """Return whether there is a rule between two offsets."""
@@ -684,11 +691,13 @@ class Page:
         if following:
             stop = min(stop, following.begin)
         cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken, is_query)
-        if cut is None or (headed and self.only_asks(mark.end, cut)):
+        if cut is None or (headed and self.only_asks(mark, cut)):
             return None
         if taken and following and not any(map(str.isalnum, self.text[cut : following.begin])):
             return None  # the marks in a folded part say what it is
-        start, end = self.asker.clean(mark.end, cut)
+        k = self.layout.at(cut - 1)
+        stop = self.layout.starts[k] if k < len(self.layout) and self.layout.level(k) < 7 else cut
+        start, end = self.asker.clean(mark.end, max(stop, mark.end))
         question = self.asker.marked(mark, end)
         if not self.asker.demands(start, end, MANY):
             return None
@@ -697,11 +706,16 @@ class Page:
         self.fill(draft, cut, extent, None)
         return draft
 
-    def only_asks(self, start: int, cut: int) -> bool:
-        """Return whether a section ends in a plain question and goes on under a heading that begins no solution."""
-        k = self.layout.at(cut - 1)
+    def only_asks(self, mark: Mark, cut: int) -> bool:
+        """Return whether a section ends in a plain question and goes on under a heading that begins no solution.
+
+        A heading of a higher level never does.
+        """
+        start, k = mark.end, self.layout.at(cut - 1)
         if k >= len(self.layout) or self.layout.level(k) == NO_HEADING:
             return False
+        if self.layout.level(k) < self.level_at(mark):
+            return True
         words = SECTION_NUMBER.match(self.text, *self.layout.range(k))
         title = words.end() if words else self.layout.starts[k]
         asked = self.text[start : self.layout.starts[k]].rstrip()

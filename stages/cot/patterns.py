@@ -6,7 +6,10 @@ against match characters, so that one pattern covers both scripts and both width
 
 from __future__ import annotations
 
+import itertools
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +22,7 @@ ROLES = (
     "question", "claim", "solution", "proof", "explanation", "answer", "step", "open", "close", "result", "hint", "end",
 )  # fmt: skip
 SIGNS = (
-    "computes", "argues", "plans", "asks", "demands", "concludes", "finishes", "settles", "evades", "defines",
+    "computes", "argues", "plans", "asks", "demands", "hints", "concludes", "finishes", "settles", "evades", "defines",
     "resumes", "starts", "clauses", "remarks", "number",
 )  # fmt: skip
 
@@ -28,17 +31,20 @@ SIGNS = (
 class Patterns:
     """All patterns of all languages; `languages/und.cot.yaml` describes each.
 
-    heads: beginnings of words at which marks are searched for. marks: one group per role, named after it. numbers: one
-    pattern per style of numbering, with the number as its group.
+    heads: beginnings of words at which marks are searched for. marks: one group per role, named after it. marks_from:
+    the same, by the first character of the heads. hints: what every match of `demands` contains. numbers: one pattern
+    per style of numbering, with the number as its group.
     """
 
     heads: tuple[str, ...]
     marks: re.Pattern[str]
+    marks_from: dict[str, re.Pattern[str]]
     computes: re.Pattern[str]
     argues: re.Pattern[str]
     plans: re.Pattern[str]
     asks: re.Pattern[str]
     demands: re.Pattern[str]
+    hints: re.Pattern[str]
     concludes: re.Pattern[str]
     finishes: re.Pattern[str]
     settles: re.Pattern[str]
@@ -49,6 +55,18 @@ class Patterns:
     clauses: re.Pattern[str]
     remarks: re.Pattern[str]
     numbers: tuple[re.Pattern[str], ...]
+
+    def ask(self, text: str, start: int = 0, end: int = sys.maxsize) -> bool:
+        """Return whether `asks` occurs in a range; a question mark is an instance of it, and found faster."""
+        return (
+            text.find("?", start, end) >= 0
+            or text.find("？", start, end) >= 0
+            or self.asks.search(text, start, end) is not None
+        )
+
+    def demand(self, text: str) -> re.Match[str] | None:
+        """Return the first match of `demands`; most sentences have none, and one fast search for hints shows it."""
+        return self.demands.search(text) if self.hints.search(text) else None
 
 
 def pattern_paths() -> tuple[str, ...]:
@@ -62,20 +80,39 @@ def load_patterns(paths: tuple[str, ...]) -> Patterns:
     Raises: ConfigError if a role is unknown, a head is not in match characters or a pattern does not compile.
     """
     heads: dict[str, None] = {}
-    marks: dict[str, list[str]] = {role: [] for role in ROLES}
+    marks: list[tuple[str, str, frozenset[str]]] = []  # role, pattern, first characters of its heads
     signs: dict[str, list[str]] = {sign: [] for sign in SIGNS}
     for path in paths:
         entries = read_yaml(path)
         for mark in entries["marks"]:
             _check_mark(path, mark["role"], mark["heads"])
             heads |= dict.fromkeys(mark["heads"])
-            marks[mark["role"]].append(_compile(path, mark["pattern"]).pattern)
+            firsts = frozenset(head[0] for head in mark["heads"])
+            marks.append((mark["role"], _compile(path, mark["pattern"]).pattern, firsts))
         for sign in SIGNS:
             signs[sign] += [_compile(path, text).pattern for text in entries[sign]]
-    groups = (f"(?P<{role}>{'|'.join(patterns)})" for role, patterns in marks.items() if patterns)
     joined = {sign: re.compile("|".join(patterns)) for sign, patterns in signs.items() if sign != "number"}
     numbers = tuple(map(re.compile, signs["number"]))
-    return Patterns(heads=tuple(heads), marks=re.compile("|".join(groups)), numbers=numbers, **joined)
+    marks.sort(key=lambda mark: ROLES.index(mark[0]))
+    return Patterns(
+        heads=tuple(heads),
+        marks=_join(marks),
+        marks_from={
+            first: _join([mark for mark in marks if first in mark[2]])
+            for first in {head[0] for head in heads}
+        },
+        numbers=numbers,
+        **joined,
+    )
+
+
+def _join(marks: Sequence[tuple[str, str, frozenset[str]]]) -> re.Pattern[str]:
+    """One pattern with a group per role; marks, sorted by role."""
+    groups = (
+        f"(?P<{role}>{'|'.join(pattern for _, pattern, _ in same)})"
+        for role, same in itertools.groupby(marks, key=lambda mark: mark[0])
+    )
+    return re.compile("|".join(groups))
 
 
 def _check_mark(path: str, role: str, heads: list[str]) -> None:

@@ -7,6 +7,7 @@ mark must do so in plain words.
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 from stages.cot.choices import labels
@@ -31,15 +32,28 @@ BLANKS = re.compile(
     r"[(（](?:[ \u3000~$]|\\q?quad){1,12}[)）]|（[)）]|(?<=[\u4e00-\u9fff])\(\)|"
     r"\u3000[ \u3000]+\u3000|_{3,}|\\(?:uline|underline)\{"
 )
+MAY_BLANK = re.compile(
+    r"\([ \u3000~$\\)]|（[ \u3000~$\\)）]|\u3000[ \u3000]|___|\\u"
+)  # found fast, begins each
 CLOZE = re.compile(
     r"(?:[是为=＝]|等于|(?<![a-z])(?:is|are|equals|has|have|be))\s?\$?\s*[.．]?\s*$"
 )  # a sentence without its end
 PROVES = re.compile(r"证明|求证|prove|show that")
 CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
+PARTS = re.compile(
+    r"[\s#*_\d.、【\[]*(?:题目|输入|输出|样例|示例|例子|提示|数据|说明|约束|限制|背景|描述|前置知识|公司|标签|难度|时空|来源|"
+    r"(?:input|output|sample|example|constraint|note|hint|follow|limit|description|difficult|tag|compan|prerequisite|"
+    r"statement|format|topic|source)s?(?![a-z]{3}))"
+)  # headings of what belongs to the question of a programming exercise
 EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
 CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
 QUERY = re.compile(r"q(?![a-z])|question\s?[*_]*[:：]|问[:：]|提问|请问")
 EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
+
+
+def has_blank(text: str, start: int = 0, end: int = sys.maxsize) -> bool:
+    """Return whether a range leaves a blank to be filled in."""
+    return bool(MAY_BLANK.search(text, start, end) and BLANKS.search(text, start, end))
 
 
 class Question(NamedTuple):
@@ -72,22 +86,32 @@ class Asker:
 
     def __init__(self, text: str, layout: Layout, patterns: Patterns, max_chars: int) -> None:
         self.text, self.layout, self.patterns, self.max_chars = text, layout, patterns, max_chars
+        self.known: dict[tuple[int, int, int], bool] = {}
 
     def asks(self, start: int, end: int) -> bool:
         """Return whether a text that its author marked as a question asks something or states a task."""
         text = self.text
         return bool(
-            self.patterns.asks.search(text, start, end)
-            or BLANKS.search(text, start, end)
+            self.patterns.ask(text, start, end)
+            or has_blank(text, start, end)
             or CLOZE.search(text[max(start, end - 16) : end])
             or labels(text, start, end)
         )
 
     def demands(self, start: int, end: int, n_last: int = 2) -> bool:
         """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
+        key = (start, end, n_last)
+        if key not in self.known:
+            self.known[key] = self.find_demand(*key)
+        return self.known[key]
+
+    def find_demand(self, start: int, end: int, n_last: int) -> bool:
+        """Return what `demands` returns, which keeps it."""
+        if not self.patterns.hints.search(self.text, start, end):
+            return False
         pieces = [piece for piece in sentences(self.text, start, end) if not self.layout.code_at(piece[0])]
         asked = [*pieces[:1], *pieces[1:][-n_last:]]
-        return any(self.patterns.demands.search(self.text[a:b]) for a, b in asked)
+        return any(self.patterns.demand(self.text[a:b]) for a, b in asked)
 
     def defines(self, start: int, end: int) -> bool:
         """Return whether a text begins with the definition of a term, as articles do."""
@@ -122,6 +146,8 @@ class Asker:
         if self.layout.code_at(start) or self.text[start] == "$":
             return False
         if HANGING.match(self.text, start, end):
+            return True
+        if self.layout.level(k) < 7 and not self.patterns.demand(self.text[start:end]):
             return True
         is_short = end - start < 9 and not any(map(str.isalnum, self.text[start:end]))
         return is_short or self.is_furniture(k)
@@ -195,7 +221,7 @@ class Asker:
             if code is None:
                 if layout.is_rule(k):
                     break
-                if layout.level(k) < NO_HEADING:
+                if layout.level(k) < NO_HEADING and not layout.is_option(k):
                     return self.section(k, first, limit, best)
                 if not layout.is_option(k) and ITEM.match(self.text, start, end):
                     found = self.checked(start, limit, None)
@@ -246,9 +272,7 @@ class Asker:
         start, end = self.layout.range(k)
         words = SECTION_NUMBER.match(self.text, start, end)
         title = (words.end() if words else start), end
-        heading_asks = title[0] < title[1] and bool(
-            self.patterns.demands.search(self.text[title[0] : title[1]])
-        )
+        heading_asks = title[0] < title[1] and bool(self.patterns.demand(self.text[title[0] : title[1]]))
         if heading_asks:
             return self.checked(title[0], limit, title[0])
         begin = self.layout.starts[first] if first > k else limit

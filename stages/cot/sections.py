@@ -13,10 +13,14 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import BLANKS, SECTION_NUMBER
+from stages.cot.question import PARTS, SECTION_NUMBER, has_blank
 from stages.cot.segment import Range, trim
+from stages.kernels.patterns.furniture import match_lines
+from stages.kernels.text.tables import load_tables
 
 BOLD_TEXT = re.compile(r"(?:\*\*|__)(?=\S).{12,800}(?:\*\*|__)\W{0,3}$")
 ITEM = re.compile(r"[-*+]?\s?[(（\[]?(\d{1,3})[.．、)）\]](?!\d)\s*")
@@ -64,6 +68,37 @@ LISTED = re.compile(r"[-*+•]\s|\d{1,2}[.、)]\s")
 MAX_QUESTION_CHARS = 1500
 MAX_TASK_CHARS = 600
 KINDS = ("heading", "bold", "item", "quote", "link", "task")
+
+
+def find_problems(codes: np.ndarray, starts: np.ndarray, asking: np.ndarray) -> dict[int, list[int]]:
+    """Return the lines that may begin a question about a problem, by text, as offsets in it.
+
+    No text is read for these lines alone if none of them states a task or an amount.
+
+    Args: codes, uint32 (n_codes,); starts, int64 (n_docs + 1,); asking, int64 (n_asking, 4), of `scan.Lines`.
+    """
+    problems: dict[int, list[int]] = {}
+    texts = match_lines(codes, load_tables().fold, asking[:, 1:]).tobytes().decode("utf-32-le")
+    stops = np.cumsum(asking[:, 3] - asking[:, 2]).tolist()
+    begins_at_line = (starts[asking[:, 0]] + asking[:, 1] == asking[:, 2]).tolist()
+    columns = (asking[:, 0].tolist(), asking[:, 1].tolist(), begins_at_line, [0, *stops], stops)
+    for doc, place, is_line, start, stop in zip(*columns, strict=False):
+        if _may_state(texts[start:stop], is_line):
+            problems.setdefault(doc, []).append(place)
+    return problems
+
+
+def _may_state(text: str, is_line: bool) -> bool:
+    """Whether a heading, item, link or quotation may state a problem; is_line: no line before it is in the text."""
+    if text.startswith("["):
+        link = LINKED.match(text)
+        if link and TASK.match(text, link.start(1)):
+            return True
+    elif TASK.match(text) or NUMBERED.match(text):
+        return True
+    if is_line and (text[0].isalpha() or (text[0] == "[" and not ITEM.match(text))):
+        text = text.splitlines()[0]  # it is no item, so that no further line belongs to it
+    return AMOUNT.search(text) is not None
 
 
 class Section(NamedTuple):
@@ -136,6 +171,13 @@ class Reader:
         layout = self.layout
         while first < stop and (layout.is_markup(first) or layout.is_rule(first)):
             first += 1
+        last = first
+        while last < stop and layout.is_checkbox(last):
+            last += 1
+        if any(layout.is_checkbox(k) for k in range(last, stop)):
+            return  # choices between which something else stands are no solution
+        if last > first:
+            question, first = (question[0], layout.ends[last - 1]), last
         while stop > first and (layout.is_rule(stop - 1) or BREAK.match(self.text, *layout.range(stop - 1))):
             stop -= 1
         if first >= stop or question[1] - question[0] > MAX_QUESTION_CHARS:
@@ -202,7 +244,10 @@ class Reader:
                 return
             if not layout.code_at(start):
                 item = ITEM.match(self.text, start, end)
-                is_next = item is not None and int(item.group(1)) == number + 1
+                is_next = item is not None and (
+                    int(item.group(1)) == number + 1
+                    or (int(item.group(1)) == number and layout.indent(stop) == layout.indent(k))
+                )  # Markdown counts by itself, so that all items may have the number 1
                 if self.level(stop) < 7 or layout.is_rule(stop) or is_next:
                     break
             stop += 1
@@ -218,7 +263,9 @@ class Reader:
         stop = self.section_end(last, 6)
         start, end = self.layout.starts[k], self.layout.ends[last - 1]
         if end - start <= MAX_TASK_CHARS and WANTS.search(self.text, start, end) and self.demands(start, end):
-            yield from self.section("task", (start, end), last, stop, self.level(k - 1))
+            lines = (self.layout.range(k) for k in range(last, stop))
+            if not any(PARTS.match(self.text, *line) for line in lines):  # else the statement goes on
+                yield from self.section("task", (start, end), last, stop, self.level(k - 1))
 
     def quoted(self, k: int) -> Iterator[Section]:
         """Yield the section of a quotation that asks: the text after it."""
@@ -292,6 +339,6 @@ class Reader:
     def demands(self, start: int, end: int) -> bool:
         """Return whether a text ends in a question or states a task in plain words."""
         text = ADDRESS.sub("", self.text[start:end])
-        if ASKED.search(text) or BLANKS.search(text):
+        if ASKED.search(text) or has_blank(text):
             return True
-        return any(self.patterns.demands.search(sentence) for sentence in SENTENCE.findall(text))
+        return any(self.patterns.demand(sentence) for sentence in SENTENCE.findall(text))

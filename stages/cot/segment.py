@@ -20,14 +20,15 @@ Range = tuple[int, int]
 BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
 LINE = re.compile(rf"\S(?:[^{BREAKS}]*\S)?")
 COMMENT = re.compile(r"<!--.*-->$")
-SENTENCE_END = re.compile(
-    r"[。！？；．][”’」』）)\"]*|(?<!\d\s)[.!?;][\"')\]]*(?=\s|$)|(?<=\d\s)[.!?;](?=\s\D|$)"
+SENTENCE_END = re.compile(  # it begins with one set of characters, for which Python searches fast
+    r"[。！？；．.!?;](?:(?<=[。！？；．])[”’」』）)\"]*|"
+    r"(?<=[.!?;])(?:(?<!\d\s.)[\"')\]]*(?=\s|$)|(?<=\d\s.)(?=\s\D|$)))"
 )
 PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
 MAY_NUMBER = re.compile(r"[-*_#> \t【\[]*[\d(（第步s①-⑳]")
 HEADER_ROLES = ("solution", "proof", "explanation", "answer")
 HEADING = re.compile(r"#{1,6}\s")
-STARTS_LOWER = re.compile(r"[a-z(]|\$(?!\$)|\\(?!begin|item|end|\[)")
+STARTS_LOWER = re.compile(r"[a-z(`\[]|\$(?!\$)|\\(?!begin|item|end|\[)")
 ENDS_SENTENCE = re.compile(r"[.!?:;。！？：；．,，、=$\]}>|][\"'”’)）*_]*$")
 DIGITS = {char: i for i, char in enumerate("零一二三四五六七八九十")}
 WRAP_CHARS = 60  # least length of a hard-wrapped line
@@ -46,7 +47,7 @@ def trim(text: str, start: int, end: int) -> Range:
 def lines(text: str, start: int, end: int) -> Iterator[Range]:
     """Yield non-empty lines without blanks at their ends; HTML comments are skipped."""
     for match in LINE.finditer(text, start, end):
-        if not COMMENT.match(text, *match.span()):
+        if not (text.startswith("<!--", match.start()) and COMMENT.match(text, *match.span())):
             yield match.span()
 
 
@@ -77,10 +78,10 @@ def cut_steps(
         pieces = [
             line for a, b in prose for line in lines(text, a, b) if not _is_header(text, *line, patterns)
         ]
-        pieces, cut = _merge_short(text, _unwrap(text, pieces)), "lines"
+        pieces, cut = _merge_short(text, unwrap(text, pieces)), "lines"
         if len(pieces) + len(blocks) < 2:
             parts = [part for a, b in prose for part in sentences(text, a, b)]
-            pieces, cut = _merge_short(text, _unwrap(text, parts)), "sentences"
+            pieces, cut = _merge_short(text, unwrap(text, parts)), "sentences"
             if len(pieces) < least:
                 pieces = [part for piece in pieces for part in _clauses(text, *piece, patterns)]
     return sorted([*pieces, *blocks]), cut
@@ -162,7 +163,7 @@ def _ranges(text: str, cuts: Iterable[int]) -> list[Range]:
     return [(first, last) for first, last in ranges if first < last]
 
 
-def _unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
+def unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
     """Join hard-wrapped lines of a sentence, and lines of a displayed formula."""
     joined: list[Range] = []
     for first, last in ranges:

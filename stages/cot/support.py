@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from stages.cot.segment import Range
 
-UNIT = re.compile(
-    r"\d[\d,]*(?:\.\d+)?|[a-z]{3,}|(?<![a-z])[a-z](?![a-z])|[\u3400-\u9fff\U00020000-\U0003ffff]"
+UNIT = re.compile(  # it begins with one set of characters, for which Python searches fast
+    r"[a-z\d](?:(?<=\d)[\d,]*(?:\.\d+)?|(?<=[a-z])[a-z]{2,}|(?<=[a-z])(?<![a-z][a-z])(?![a-z]))"
 )
 GROUNDED, LINKED, BUILT = 0.4, 0.3, 0.3
 """Weights. The answer has the largest, because all numbers of a correct answer occur in the steps before it (98 % of
@@ -23,8 +23,11 @@ def units(text: str, spans: Iterable[Range], stop_words: frozenset[str]) -> tupl
 
     Args: spans, ranges of text; stop_words, which are no content units.
     """
+    spans = list(spans)
     matches = {unit for start, end in spans for unit in UNIT.findall(text, start, end)}
     numbers = {unit for unit in matches if unit[0].isdecimal()}
+    chars = {char for start, end in spans for char in set(text[start:end])}
+    matches |= {c for c in chars if "\u3400" <= c <= "\u9fff" or "\U00020000" <= c <= "\U0003ffff"}
     return {plain_number(unit) for unit in numbers}, matches - numbers - stop_words
 
 

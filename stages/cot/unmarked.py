@@ -9,15 +9,13 @@ import re
 
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import SECTION_NUMBER
+from stages.cot.question import PARTS, SECTION_NUMBER
 from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
-PARTS = re.compile(
-    r"[\s#*_\d.、【\[]*(?:题目|输入|输出|样例|示例|例子|提示|数据|说明|约束|限制|背景|描述|前置知识|公司|标签|难度|时空|来源|"
-    r"(?:input|output|sample|example|constraint|note|hint|follow|limit|description|difficult|tag|compan|prerequisite|"
-    r"statement|format|topic|source)s?(?![a-z]{3}))"
-)  # headings of what belongs to the question of a programming exercise
+FOLDS = re.compile(
+    r"<d|<b|<su|</|\{%|:::|\?\?\?|`r "
+)  # what opens or closes a folded part contains one of these
 
 
 def divide(
@@ -36,6 +34,8 @@ def divide(
     marks the question, so that a further heading ends it; folded, whether only a folded part may; is_query, whether a
     paragraph after the question is its answer.
     """
+    if folded and not FOLDS.search(text, start, stop):
+        return None
     asked: int | None = None  # the end of the last sentence that asks
     if headed and not folded:
         lines = (k for k, _, _ in layout.within(start, stop))
@@ -67,7 +67,7 @@ def divide(
                 return last
             continue
         if folded:
-            asked = last if patterns.demands.search(text[first:last]) else asked
+            asked = last if patterns.demand(text[first:last]) else asked
             continue
         if layout.is_option(k):
             asked = last if asked is not None else None
@@ -76,11 +76,13 @@ def divide(
             words = SECTION_NUMBER.match(text, first, last)
             resumes = headed or patterns.resumes.match(text, words.end() if words else first, last)
             return last if asked is not None and layout.level(k) < 7 and resumes else None
-        if asked is not None and layout.is_apart(k) and not patterns.demands.search(text[first:last]):
+        if asked is not None and layout.is_apart(k) and not patterns.demand(text[first:last]):
             begins = patterns.starts.match(text, first) or patterns.argues.search(text, first, last)
             return first if headed or is_query or begins else None
+        if asked is None and not patterns.hints.search(text, first, last):
+            continue
         for begin, end in sentences(text, first, last):
-            if patterns.demands.search(text[begin:end]):
+            if patterns.demand(text[begin:end]):
                 asked = end
             elif asked is not None and begin > first and patterns.starts.match(text, begin):
                 return begin

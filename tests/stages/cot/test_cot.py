@@ -617,3 +617,38 @@ def test_an_explanation_of_a_term_is_no_solution(text: str) -> None:
     """Headings, bold type and quotations that ask for concepts, with reasons below them."""
     (row,) = rows(text)
     assert not row["templates"]
+
+
+NO_SOLUTIONS = {
+    "siblings that all have the number 1": "## 练习\n\n1. 如果把通道的数量加倍，计算数量会增加多少？\n"
+    "1. 如果卷积核的宽度是$k=1$，因为没有邻居，所以复杂度是多少？\n1. 两个变量是否完全相同？为什么？\n",
+    "choices to tick": "#### Q1. How many elements will be selected, given 5 items and 2 of them hidden?\n\n"
+    "- [ ] 5 - 2 = 3, because hidden ones do not count\n- [x] 5, since all match\n- [ ] 2\n",
+    "a statement that goes on": "## 两数之和\n\n给定一个整数数组，请返回其中两个数的最大和。\n\n"
+    "如果数组为空，因此没有两个数，则需要返回 0。可以考虑先遍历，然后只需比较。\n\n"
+    "**示例 1：**\n\n```\n输入：[1, 2]\n输出：3\n```\n\n"
+    "**提示：** 因为数不多，所以可以枚举。\n",
+    "a formula open before the solution": "例1 $$已知a_1=2，求a_2$$\n\n$$解：因为a_{n+1}=a_n+1，$$\n\n"
+    "$$所以a_2=2+1=3$$\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", NO_SOLUTIONS)
+def test_what_looks_like_a_solution_is_none(form: str) -> None:
+    """Lists of exercises, choices without an explanation, the rest of a statement, parts of formulas."""
+    (row,) = rows(NO_SOLUTIONS[form])
+    assert not row["templates"]
+
+
+def test_titled_choices_belong_to_the_question() -> None:
+    """A title of the choices, as in **选项：**, is no heading at which the question begins."""
+    text = (
+        "### 题目\n\n缓存的键应当代表什么？\n\n**选项：**\n- A. 时间\n- B. 一次构建的所有输入\n\n"
+        "<details>\n<summary>查看答案</summary>\n\n### 正确答案：B\n\n### 解析\n\n"
+        "缓存用一个键代表所有输入，因为键不完整时会取到错误的结果。\n因此要把版本纳入键中。\n\n</details>\n"
+    )
+    (row,) = rows(text)
+    check(text, row)
+    (found,) = (render(text, template) for template in row["templates"])
+    assert found["question"].startswith("缓存的键") and "B. 一次构建" in found["question"]
+    assert found["answer"] == "B"
