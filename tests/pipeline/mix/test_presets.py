@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, MixError
-from pipeline.mix.config import Mix, parse_mix
+from pipeline.mix.config import Mix, Warn, parse_mix
 from pipeline.mix.plan import MixPlan, plan_quotas
 from pipeline.mix.presets import OPENSEEK_FILES, PRESETS
+from pipeline.mix.warnings import warnings_of
 
 AVAILABLE = {"a": 8_000_000, "b": 1_000_000, "c": 27_000, "d": 400}
 
@@ -91,6 +92,29 @@ def test_openseek_groups_are_sums_of_its_files() -> None:
     for name, weights in (("openseek-small", groups), ("openseek-small-files", OPENSEEK_FILES)):
         found = shares(plan_quotas(dict.fromkeys(weights, 10**9), a_mix(preset=name), 1.0))
         assert found == pytest.approx({group: n / 99.96 for group, n in weights.items()})
+
+
+def test_groups_of_a_preset_without_documents_are_left_out() -> None:
+    """As groups that the mix does not define; the shares of the others keep their ratio, and a warning names them."""
+    columns = ["web_en", "code", "pes2o", "wiki"]
+    mix = a_mix(preset="openseek-small", groups={name: [name] for name in columns})
+    plan = plan_quotas({"web_en": 10**9, "code": 10**9}, mix, 1.0)
+    assert shares(plan) == pytest.approx({"web_en": 18.42 / 21.85, "code": 3.43 / 21.85})
+    (line,) = [line for line in warnings_of(plan, {}, Warn()) if "pes2o, wiki" in line]
+    assert "have no tokens" in line
+    assert not [
+        line
+        for line in warnings_of(plan_quotas(dict.fromkeys(columns, 9), mix, 1.0), {}, Warn())
+        if "have no" in line
+    ]
+    with pytest.raises(MixError, match="its groups have no tokens"):
+        plan_quotas({"books": 5}, mix, 1.0)
+    settings = {
+        "preset": {"name": "carebot", "until": 0.75},
+        "groups": {"domain": ["d"], "general": ["g"], "instruct": ["i"]},
+    }
+    with pytest.raises(MixError, match="none of the groups of stage 2 of carebot has any tokens"):
+        plan_quotas({"g": 5}, a_mix(**settings), 1.0)
 
 
 @pytest.mark.parametrize("by_language", [False, True])
