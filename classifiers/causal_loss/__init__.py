@@ -2,7 +2,8 @@
 
 Reads canonical text; writes, for each named model, the mean over tokens of -ln p(token | tokens before it), as
 transformers computes it when the labels are the inputs, the same total divided by the UTF-8 bytes of these tokens, and
-their number; besides, the mean loss over the models, so that rules and buckets need not name one. Loss per byte compares models and languages with different tokenizers, loss per token does not. CCI4.0
+their number; besides, the mean loss over the models, so that rules and buckets need not name one. Loss per byte
+compares models and languages with different tokenizers, loss per token does not. CCI4.0
 (arXiv 2506.07463) scores the first 4,096 tokens in this way. What is dropped is up to rules; cuts on the loss are per
 language and domain, as for `classifiers.fluency`.
 """
@@ -45,7 +46,8 @@ class Config:
         for name in self.models:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or name in SCHEMA.names:
                 raise ConfigError(
-                    f"causal_loss.models: {name!r} is no name of a column; use letters, digits and _ , not n_scored or loss"
+                    f"causal_loss.models: {name!r} is no name of a column; use letters, digits and _ , not "
+                    "n_scored or loss"
                 )
         if self.max_tokens < 2:
             raise ConfigError(f"causal_loss.max_tokens is {self.max_tokens}; expected 2 or more")
@@ -54,8 +56,8 @@ class Config:
 def columns(config: Config) -> tuple[tuple[str, ...], pa.Schema]:
     """Columns read and written: text, and three of each model.
 
-    Raises: ConfigError if a model is not on this machine, or is no causal language model, or if the packages that run it
-    are not installed.
+    Raises: ConfigError if a model is not on this machine, or is no causal language model, or if the packages that
+    run it are not installed.
     """
     fields = list(SCHEMA)
     if config.models:

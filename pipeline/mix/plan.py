@@ -303,7 +303,8 @@ def _weights(mix: Mix, available: Mapping[str, int], capacity: Mapping[str, int]
         to = _normalised({g: _exact(p) for g, p in phase.to.items() if g in available}) if phase.to else share
         if not share:
             raise MixError(
-                f"mix {mix.name}: none of the groups of stage {number} of {mix.preset} has any {mix.unit}; define others"
+                f"mix {mix.name}: none of the groups of stage {number} of {mix.preset} has any {mix.unit}; "
+                "define others"
             )
         phases.append(PhaseShares(end - start, share, to))
         start = end

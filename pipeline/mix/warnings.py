@@ -51,8 +51,8 @@ def warnings_of(plan: MixPlan, languages: Languages, warn: Warn) -> list[str]:
     if empty := sorted(named - {*plan.group_keys}):
         lines.append(
             message(
-                f"mix {mix.name}: the groups {', '.join(empty)} have no {mix.unit}; without them the shares of the other "
-                f"groups of preset {mix.preset} are scaled up"
+                f"mix {mix.name}: the groups {', '.join(empty)} have no {mix.unit}; without them the shares of the "
+                f"other groups of preset {mix.preset} are scaled up"
             )
         )
     return lines

@@ -2,8 +2,8 @@
 
 Reads canonical text and the address, for the extension of the file's name; writes spans over the comments, with their
 marks and line breaks. A banner is a run of comments that begin their lines, anywhere in the file. Of a comment that
-also describes the code, only the paragraphs from the first to the last one about rights are a span; a first line such as
-#!/bin/sh or an encoding is never in one. Removing the spans is up to the release. Gate the stage by the form or the
+also describes the code, only the paragraphs from the first to the last one about rights are a span; a first line such
+as #!/bin/sh or an encoding is never in one. Removing the spans is up to the release. Gate the stage by the form or the
 source of code: in prose, a line that begins with # may be a heading.
 
 CCI4.0 (arXiv 2506.07463, section 3.1) removes "copyright declarations and related textual information" from code, by

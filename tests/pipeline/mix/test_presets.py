@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,37 @@ def test_unimax_is_the_algorithm_of_the_paper(sizes: dict[str, int], part: float
     for group in plan.groups:
         assert group.asked == pytest.approx(expected[group.name], rel=1e-9, abs=1)
         assert group.asked <= epochs * sizes[group.name]
+
+
+VECTORS = {"a": [1, 0, 1, 1], "b": [1, 0, 1, 0], "c": [0.5, -1, 0, 2], "d": [-1, 0, -1, -1]}
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.1, 1, 30])
+def test_similarity_is_its_formula(temperature: float) -> None:
+    """exp of the cosine by the temperature, whatever the groups have; a group without documents is left out."""
+    to = np.array(VECTORS["a"], float)
+    cosines = {n: float(np.dot(v, to) / np.linalg.norm(v) / np.linalg.norm(to)) for n, v in VECTORS.items()}
+    settings = {"name": "similarity", "to": "a", "vectors": VECTORS, "temperature": temperature}
+    for available in (AVAILABLE, dict(list(AVAILABLE.items())[1:])):
+        total = sum(np.exp(cosines[name] / temperature) for name in available)
+        found = shares(plan_quotas(available, a_mix(preset=settings, max_epochs=1e6), 1.0))
+        expected = {name: float(np.exp(cosines[name] / temperature) / total) for name in available}
+        assert {name: found.get(name, 0.0) for name in available} == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"to": "z"}, "name a group with a vector"), ({"temperature": 0}, "expected a number from 0.001"),
+        ({"vectors": {"a": [1], "b": [1, 2]}}, "expected the same length"),
+        ({"vectors": {"a": [1]}}, "two groups or more"),
+        ({"vectors": {"a": [0, 0], "b": [1, 2]}}, "not all of them 0"), ({"until": 0.5}, "until"),
+    ],
+)  # fmt: skip
+def test_similarity_refuses(changes: dict[str, Any], expected: str) -> None:
+    """Unknown groups and settings, zero vectors and other lengths, in one line."""
+    with pytest.raises(ConfigError, match=expected):
+        a_mix(preset={"name": "similarity", "to": "a", "vectors": VECTORS, **changes})
 
 
 def test_unimax_refuses_more_than_there_is() -> None:
