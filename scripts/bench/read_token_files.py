@@ -12,11 +12,13 @@ one environment (--write) and compared by the others.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ def by_streaming(folder: Path) -> list[np.ndarray]:
 
 def by_litdata(folder: Path) -> list[np.ndarray]:
     """Documents of the Parquet files by litdata's StreamingDataset, unshuffled; its index is written to a copy."""
-    import litdata
+    litdata: Any = importlib.import_module("litdata")  # of an environment of its own
 
     with tempfile.TemporaryDirectory() as copy:
         for path in sorted(folder.glob("part-*.parquet")):

@@ -8,8 +8,8 @@ source of code: in prose, a line that begins with # may be a heading.
 
 CCI4.0 (arXiv 2506.07463, section 3.1) removes "copyright declarations and related textual information" from code, by
 means that it does not publish. RedPajama and Data-Juicer (`clean_copyright_mapper`) remove the first block comment that
-contains `copyright`, or else all line comments at the top, whatever they are about. Phrases are our own, from the texts
-of the licences of SPDX that occur in code.
+contains `copyright`, or else all line comments at the top, regardless of their topic. Phrases are our own, from the
+texts of the licences of SPDX that occur in code.
 """
 
 from __future__ import annotations

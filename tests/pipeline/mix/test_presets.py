@@ -67,7 +67,12 @@ def test_unimax_is_the_algorithm_of_the_paper(sizes: dict[str, int], part: float
         assert group.asked <= epochs * sizes[group.name]
 
 
-VECTORS = {"a": [1, 0, 1, 1], "b": [1, 0, 1, 0], "c": [0.5, -1, 0, 2], "d": [-1, 0, -1, -1]}
+VECTORS: dict[str, list[float]] = {
+    "a": [1, 0, 1, 1],
+    "b": [1, 0, 1, 0],
+    "c": [0.5, -1, 0, 2],
+    "d": [-1, 0, -1, -1],
+}
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.1, 1, 30])

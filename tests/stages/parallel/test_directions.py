@@ -9,8 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from classifiers.rephrase import pairs
-from stages.parallel import pairs_of
+from stages.parallel import pairs_of, translated
 from stages.parallel.code_switched import restore
 from stages.parallel.directions import STAGE
 from tests.helpers.build import build, ledger, write_run
@@ -60,7 +59,7 @@ def test_flags_say_which_side_a_model_wrote() -> None:
     assert found == ["forward", "back", "cycle", None] + [None] * 8
 
 
-def translated(text: str, translation: str, language: str, edits: list[Any] | None = None) -> dict[str, Any]:
+def document(text: str, translation: str, language: str, edits: list[Any] | None = None) -> dict[str, Any]:
     """A document with its translation, as `classifiers.rephrase` writes it."""
     one = {"style": "translation", "language": language, "text": translation, "similarity": 0.9}
     return {
@@ -72,10 +71,10 @@ def translated(text: str, translation: str, language: str, edits: list[Any] | No
 def test_translations_become_pairs_in_both_directions() -> None:
     """A pair a line where the lines agree; forward and back are each other's sides exchanged, with their flags."""
     rows = [
-        translated(f"{ZH}\n\n好。", f"{EN}\nGood.", "en"), translated(EN, f"{ZH}\n又一行。", "zh"),
-        translated(ZH, EN, "en", [{"start": 0, "end": 1, "kind": "email"}]),
+        document(f"{ZH}\n\n好。", f"{EN}\nGood.", "en"), document(EN, f"{ZH}\n又一行。", "zh"),
+        document(ZH, EN, "en", [{"start": 0, "end": 1, "kind": "email"}]),
     ]  # fmt: skip
-    found = pairs.make_documents(pa.Table.from_pylist(rows), pairs.Config(), {}).to_pylist()
+    found = translated.make_documents(pa.Table.from_pylist(rows), translated.Config(), {}).to_pylist()
     assert [(row["parent"], row["number"]) for row in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     lists = [pairs_of(row["text"], row["meta"]) for row in found]
     assert lists[:2] == [[(ZH, EN), ("好。", "Good.")], [(EN, ZH), ("Good.", "好。")]]
@@ -85,16 +84,16 @@ def test_translations_become_pairs_in_both_directions() -> None:
     assert [row["direction"] for row in flagged] == [
         "zho_Hans-eng_Latn", "eng_Latn-zho_Hans", "eng_Latn-zho_Hans", "zho_Hans-eng_Latn",
     ]  # fmt: skip
-    (only,) = pairs.make_documents(
-        pa.Table.from_pylist(rows[:1]), pairs.Config(flags=("back",)), {}
+    (only,) = translated.make_documents(
+        pa.Table.from_pylist(rows[:1]), translated.Config(flags=("back",)), {}
     ).to_pylist()
     assert only["text"] == found[1]["text"]
 
 
 def test_the_cap_of_translated_pairs_is_held() -> None:
     """A share of the documents, drawn by their text, both directions of each."""
-    rows = [translated(f"{ZH}{i}", f"{EN} {i}", "en") for i in range(2000)]
-    found = pairs.make_documents(pa.Table.from_pylist(rows), pairs.Config(documents_share=0.2), {})
+    rows = [document(f"{ZH}{i}", f"{EN} {i}", "en") for i in range(2000)]
+    found = translated.make_documents(pa.Table.from_pylist(rows), translated.Config(documents_share=0.2), {})
     parents = found["parent"].to_pylist()
     assert parents[::2] == parents[1::2] and abs(len(set(parents)) - 400) < 60
 

@@ -17,12 +17,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from classifiers.rephrase.config import TRANSLATION
 from pipeline.errors import ConfigError
 from pipeline.stage import DERIVED, Derive
 from stages.parallel import one_line
 from stages.parallel.code_switched import drawn
 from stages.parallel.directions import MACHINE
+
+TRANSLATION = "translation"
+"""Form of the texts of `classifiers.rephrase` that are translations."""
 
 DIRECTIONS = {"forward": "forward", "back": "backward"}
 """Flag -> `meta.direction`, which says where the original is."""
@@ -42,14 +44,14 @@ class Config:
 
     def __post_init__(self) -> None:
         if not self.flags or set(self.flags) - set(DIRECTIONS) or len(set(self.flags)) < len(self.flags):
-            raise ConfigError(f"rephrase.pairs.flags is {self.flags!r}; expected forward, back, or both")
+            raise ConfigError(f"translated.flags is {self.flags!r}; expected forward, back, or both")
         if not 0 < self.documents_share <= 1:
             raise ConfigError(
-                f"rephrase.pairs.documents_share is {self.documents_share}; expected above 0, at most 1"
+                f"translated.documents_share is {self.documents_share}; expected above 0, at most 1"
             )
         if not 0 <= self.min_similarity <= 1:
             raise ConfigError(
-                f"rephrase.pairs.min_similarity is {self.min_similarity}; expected a number from 0 to 1"
+                f"translated.min_similarity is {self.min_similarity}; expected a number from 0 to 1"
             )
 
 
@@ -97,7 +99,7 @@ def _languages(translated: str, flag: str) -> dict[str, str]:
 
 
 DERIVE = Derive(
-    name="rephrase_pairs",
+    name="translated",
     version=1,
     config=Config,
     reads=("text", "rephrase.texts", "rephrase.n_texts", "rephrase.model"),
