@@ -22,8 +22,9 @@ from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.stage import Annotate, Stage
 
-SCHEMA = pa.schema({"best": pa.string()})
-"""best: name of the model with the highest score. Besides, a column for each name in `models`: log odds of the examples
+SCHEMA = pa.schema({"best": pa.string(), "score": pa.float32()})
+"""best: name of the model with the highest score; score: that score, null without models, so that buckets may name it
+before there is one. Besides, a column for each name in `models`: log odds of the examples
 against the pool, if both were equally many, to three decimals; above 0 where the document resembles the examples more.
 All null for a document without a vector."""
 
@@ -40,7 +41,7 @@ class Config:
         for name in self.models:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or name in SCHEMA.names:
                 raise ConfigError(
-                    f"like.models: {name!r} is no name of a column; use letters, digits and _ , not best"
+                    f"like.models: {name!r} is no name of a column; use letters, digits and _ , not best or score"
                 )
 
 
@@ -107,8 +108,10 @@ def annotate(batch: pa.Table, models: tuple[Model, ...], names: tuple[str, ...])
     for i, model in enumerate(models):
         scores[known, i] = score(vectors, model).round(3)
     best = pa.array(scores.argmax(axis=1), mask=~known) if models else pa.nulls(len(known), pa.int64())
+    highest = pa.array(scores.max(axis=1), mask=~known) if models else pa.nulls(len(known), pa.float32())
     arrays = [
         pa.array(names, pa.string()).take(best),
+        highest,
         *(pa.array(column, mask=~known) for column in scores.T),
     ]
     return pa.table(arrays, names=[*SCHEMA.names, *names])
@@ -116,7 +119,7 @@ def annotate(batch: pa.Table, models: tuple[Model, ...], names: tuple[str, ...])
 
 STAGE = Stage(
     name="like",
-    version=1,
+    version=2,
     config=Config,
     reads=("embedding.vector",),
     writes=SCHEMA,

@@ -139,19 +139,27 @@ def test_the_paper_s_cuts_are_the_published_ones() -> None:
     """Chinese documents of 100 to 20,000 characters, 10 characters a line on average, and no rule for English."""
     drops = {name: rule for name, rule in select_of("cci4-paper.yaml").items() if rule.action == "drop"}
     before_passages = {name: rule for name, rule in drops.items() if not name.startswith("hollow")}
-    chinese = {name: bounds(rule.conditions) for name, rule in before_passages.items() if rule.where}
+    chinese = {
+        name: bounds(rule.conditions)
+        for name, rule in before_passages.items()
+        if rule.where and name != "high_perplexity"
+    }
     assert chinese == {
         "too_short": {"signals.n_chars": (100, None, None, None)},
         "too_long": {"signals.n_chars": (None, 20000, None, None)},
         "narrow_lines": {"signals.mean_line_chars": (10, None, None, None)},
     }
-    assert set(before_passages) - set(chinese) == {"language", "high_loss"}
-    (loss,) = drops["high_loss"].conditions
-    assert loss.quantile is not None
-    assert (loss.column, loss.quantile.plain()) == (
-        "fluency.perplexity",
-        (None, 0.995, ("language.label", "domain.label")),
-    )
+    others = {"language", "high_loss", "high_perplexity", "contaminated"}
+    assert {name for name, rule in before_passages.items() if not rule.where} | {"high_perplexity"} == others
+    quantiles = {
+        name: [(c.column, c.quantile.plain()) for c in drops[name].conditions if c.quantile]
+        for name in sorted(others)
+    }
+    assert quantiles == {
+        "contaminated": [], "language": [],
+        "high_loss": [("causal_loss.loss", (None, 0.995, ("domain.label",)))],
+        "high_perplexity": [("fluency.perplexity", (None, 0.995, ("language.label", "domain.label")))],
+    }  # fmt: skip
 
 
 def test_defaults_flag_harm_length_and_regularity() -> None:

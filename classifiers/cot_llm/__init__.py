@@ -23,6 +23,7 @@ from classifiers.llm.client import Client
 from classifiers.llm.masking import Masked, mask
 from classifiers.llm.open import client_of
 from classifiers.llm.requests import Answer, Request, is_open
+from classifiers.llm.unasked import Unasked
 from classifiers.llm.ways import keys_of, replay, run
 from pipeline.schema import SPANS
 from pipeline.service import Services, Usage
@@ -72,7 +73,7 @@ rejected, those that a second try repaired as well, with the question (`step`), 
 what was at fault, and with the first fault of an answer its text, in which personal data is masked. reason: why a
 document has no chain, which is the question and the first reason of its last try, or `short`; `budget: ...` and
 `failed: ...` for one that a later run asks again; null for a document with a chain. All null for a document outside the
-gate and for a derived one."""
+gate, for a derived one, and for every one if no model is named."""
 
 Way = Generator[list[Request], list[Answer], Draft]
 
@@ -184,11 +185,13 @@ def _range(masked: Masked, start: int, end: int) -> tuple[int, int]:
     return masked.start_of(start), masked.end_of(end)
 
 
-def serve(config: Config, services: Services) -> Chains:
-    """Chains by the server of the model.
+def serve(config: Config, services: Services) -> Chains | Unasked:
+    """Chains by the server of the model; without a model nothing is asked.
 
     Raises: ConfigError if no server has it.
     """
+    if not config.model:
+        return Unasked(SCHEMA)
     return Chains(config, client_of(config.model, services, "cot_llm"))
 
 

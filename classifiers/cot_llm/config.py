@@ -18,7 +18,8 @@ ANSWER_TOKENS = {"segment": 1024, "summary": 256, "chain": 1536, "question": 192
 class Config(AskingAnew):
     """What is asked, and what is accepted.
 
-    model: its name, as the servers file has it. prompts: a YAML file of instructions; None for those of the package.
+    model: its name, as the servers file has it; without one no document is asked about. prompts: a YAML file of
+        instructions; None for those of the package.
     languages: language of instructions and answers by the first part of a document's label. language: for other labels.
     min_chars: shorter documents are not asked about. max_chars: of a longer text only the beginning is, cut at a line.
     max_tokens: largest answer of each question. temperature, seed: 0 and any seed make most servers repeat themselves.

@@ -7,14 +7,28 @@ threads as OMP_NUM_THREADS states, one in the engine's workers. TF32 is off, so 
 from __future__ import annotations
 
 import functools
+import importlib.util
 from typing import Any
 
+from pipeline.errors import ConfigError
 from pipeline.recipe import optional_module
 
 DTYPES = ("auto", "float32", "bfloat16")
 """auto: float32 on CPU, bfloat16 on a GPU that has it."""
 
 Torch = Any  # modules, tensors and models of libraries that are imported late
+
+
+def check_installed(where: str) -> None:
+    """Check that PyTorch and transformers are installed, without importing them.
+
+    Raises: ConfigError if one is not, with the command that installs both.
+    """
+    for name in ("torch", "transformers"):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"{where} needs {name!r}, which is not installed: pip install 'bicorpus[models]'"
+            )
 
 
 def torch_module(where: str) -> Torch:

@@ -91,7 +91,7 @@ class Signed:
         if not n_docs:
             return
         rows = np.arange(self.n_docs, self.n_docs + n_docs, dtype=np.uint64)
-        table = documents.select(["parent_id", "source", "snapshot"])
+        table = documents.select(["parent_id", "provenance", "source", "snapshot"])
         table = table.append_column("row", pa.array(rows))
         table = table.append_column("n_chars", pc.utf8_length(documents["text"]).cast(pa.int64()))
         for name in measured.columns.column_names:

@@ -143,18 +143,22 @@ def plan_quotas(units_by_stratum: Mapping[str, int], mix: Mix, max_discard: floa
 
     Args: units_by_stratum, units of the available documents, including repeats; max_discard, the largest share of
     them that the mix may leave out.
-    Raises: MixError if a group has no units, or too few within max_epochs, or if too many would be left out.
+    Raises: MixError if a group has no units, unless its share is that of a preset, or too few within max_epochs, or if
+    too many would be left out.
     """
     buckets = _buckets(mix, units_by_stratum)
     units = {stratum: sum(counts.values()) for stratum, counts in buckets.items()}
     members = _members(mix, units)
     available = {name: sum(units.get(s, 0) for s in strata) for name, strata in members.items()}
+    if mix.preset and mix.phases and any(available.values()):
+        members = {name: strata for name, strata in members.items() if available[name]}
     if mix.by and not any(available.values()):
         values = ", ".join(shown(s) for s in sorted(units)[:10] if s) or "none"
         raise MixError(
             f"mix {mix.name}: its groups have no {mix.unit}; values of {' × '.join(mix.by)} found: {values}"
         )
     by_bucket = {name: _sum_buckets(buckets, strata) for name, strata in members.items()}
+    available = {name: available[name] for name in members}
     capacity = {name: _capacity(mix, available[name], by_bucket[name]) for name in members}
     phases = _weights(mix, available, capacity)
     share = {
@@ -293,10 +297,15 @@ def _weights(mix: Mix, available: Mapping[str, int], capacity: Mapping[str, int]
         share = _unimax(mix, capacity) if mix.unimax else _power(mix.alpha, available)
         return [PhaseShares(Fraction(1), share, share)]
     phases, start = [], Fraction()
-    for phase in mix.phases:
+    for number, phase in enumerate(mix.phases, 1):
         end = _exact(phase.until)
-        share = _normalised({g: _exact(p) for g, p in phase.share.items()})
-        to = _normalised({g: _exact(p) for g, p in phase.to.items()}) if phase.to else share
+        share = _normalised({g: _exact(p) for g, p in phase.share.items() if g in available})
+        to = _normalised({g: _exact(p) for g, p in phase.to.items() if g in available}) if phase.to else share
+        if not share:
+            raise MixError(
+                f"mix {mix.name}: none of the groups of stage {number} of {mix.preset} has any {mix.unit}; "
+                "define others"
+            )
         phases.append(PhaseShares(end - start, share, to))
         start = end
     return phases

@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from typing import Any  # values of a parsed YAML file
 
 from pipeline.errors import ConfigError
+from pipeline.mix.similarity import similarity_shares
 from pipeline.names import brief, check_keys, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A published mix; one of alpha, unimax and stages is given.
+    """A published mix; one of alpha, unimax, similarity and stages is given.
 
     formula, source: for the documentation. alpha: exponent of the available tokens. unimax: equal shares up to the
-    largest number of epochs. stages: shares of groups, by stage of the training order; the run file says where a stage
-    ends, as no publication does. variants: the same for groups that are divided further.
+    largest number of epochs. similarity: shares by vectors of the run file. stages: shares of groups, by stage of the
+    training order; the run file says where a stage ends, as no publication does. variants: the same for groups that are
+    divided further.
     """
 
     formula: str
     source: str
     alpha: float | None = None
     unimax: bool = False
+    similarity: bool = False
     stages: tuple[Mapping[str, float], ...] = ()
     variants: tuple[tuple[Mapping[str, float], ...], ...] = ()
 
@@ -110,6 +113,9 @@ PRESETS: Mapping[str, Preset] = {
         formula="U_i = min(N n_i, τ), with τ such that Σ U = B", source="Chung et al. 2023, arXiv:2304.09151",
         unimax=True,
     ),
+    "similarity": Preset(
+        formula="p_i ∝ exp(cos(v_i, v_to) / T)", source="Wang and Neubig 2019, arXiv:1905.08212", similarity=True
+    ),
     "carebot": Preset(
         formula="stable: domain 19 : general 1, zh 1 : en 9; boost: domain 1 : instruct 1, zh 4 : en 6",
         source="Zhao et al. 2024, arXiv:2412.15236, and the card of CareBot_Medical_multi-llama3-8b-base",
@@ -148,18 +154,21 @@ class Chosen:
 def choose(settings: Any, groups: Sequence[str], where: str) -> Chosen:
     """Look a preset up, and match its groups with those of the mix.
 
-    Args: settings, the name of a preset, or a mapping of `name` and `until`; groups, that the mix defines, empty if the
+    Args: settings, the name of a preset, or a mapping of `name` and `until`, or of the settings
+    of `similarity`; groups, that the mix defines, empty if the
     values of its column are the groups.
     Raises: ConfigError for an unknown preset or group, or if a stage has no end or no group.
     """
     settings = {"name": settings} if isinstance(settings, str) else settings
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{where}: found {brief(settings)}; expected the name of a preset")
-    check_keys(settings, ("name", "until"), where)
     name = settings.get("name")
     if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"{where}: no preset {brief(name)}{nearest(str(name), PRESETS)}")
     preset, until = PRESETS[name], settings.get("until")
+    if preset.similarity:
+        return Chosen(preset, (similarity_shares(settings, groups, where),), (1.0,), ())
+    check_keys(settings, ("name", "until"), where)
     if len(preset.stages) < 2:
         if until is not None:
             raise ConfigError(f"{where}.until: {name} has one stage; leave `until` out")

@@ -21,7 +21,7 @@ def warnings_of(plan: MixPlan, languages: Languages, warn: Warn) -> list[str]:
     - A language other than the one with the most available units whose share of the mix is `warn.growth` times its
       share of the available units: added data of a second language helps in moderation, and then takes capacity from
       the others (Chang et al. 2023, arXiv:2311.09205).
-    - Groups of a preset that the mix does not define.
+    - Groups of a preset that the mix does not define, or that have no documents.
     """
     mix, lines = plan.mix, []
     for group in plan.groups:
@@ -45,6 +45,14 @@ def warnings_of(plan: MixPlan, languages: Languages, warn: Warn) -> list[str]:
             message(
                 f"mix {mix.name}: preset {mix.preset} also has the groups {', '.join(mix.missing)}; without them the "
                 "shares of the others are scaled up"
+            )
+        )
+    named = {name for phase in mix.phases for name in phase.share} if mix.preset else set()
+    if empty := sorted(named - {*plan.group_keys}):
+        lines.append(
+            message(
+                f"mix {mix.name}: the groups {', '.join(empty)} have no {mix.unit}; without them the shares of the "
+                f"other groups of preset {mix.preset} are scaled up"
             )
         )
     return lines

@@ -98,7 +98,8 @@ def main(files: tuple[str, ...]) -> None:
     ids = pa.array([f"{i:08}" for i in range(docs.num_rows)])
     docs = docs.set_column(0, "text", docs["text"].cast(pa.large_string())).append_column("doc_id", ids)
     docs = docs.append_column(ROW, pa.array(np.arange(docs.num_rows, dtype=np.uint64)))
-    docs = docs.append_column("parent_id", pa.nulls(docs.num_rows, pa.string()))
+    for name in ("parent_id", "provenance"):
+        docs = docs.append_column(name, pa.nulls(docs.num_rows, pa.string()))
     n_bytes = pc.sum(pc.binary_length(docs["text"])).as_py()
     click.echo(f"{n_bytes / 1e6:,.1f} MB, {docs.num_rows:,} documents\n")
     click.echo("| stage | CPU-ms per MB | bytes per byte | global step, CPU-s | sent, bytes per byte |")

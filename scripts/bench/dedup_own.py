@@ -143,6 +143,7 @@ class Bicorpus:
                 "minhash.band_keys": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(keys)),
                 "exact.match_hash": hashes,
                 "parent_id": pa.nulls(len(signatures), pa.string()),
+                "provenance": pa.nulls(len(signatures), pa.string()),
                 "row": np.arange(len(signatures), dtype=np.uint64),
             }
         )

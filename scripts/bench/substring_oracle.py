@@ -47,6 +47,7 @@ def ours(text: pa.ChunkedArray, config: anchors.Config) -> pa.Table:
     columns = {
         "doc_id": pa.array([f"{i:08d}" for i in range(n_docs)]),
         "parent_id": pa.nulls(n_docs, pa.string()),
+        "provenance": pa.nulls(n_docs, pa.string()),
     }
     columns_added = anchors.STAGE.load(config)(table)
     columns |= {f"anchors.{name}": columns_added[name] for name in columns_added.column_names}

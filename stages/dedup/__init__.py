@@ -418,7 +418,8 @@ def cluster_texts(
     table = table.append_column(
         "doc_id", pa.array([f"{row:0{digits}d}" for row in range(n_rows)], pa.string())
     )
-    table = table.append_column("parent_id", pa.nulls(n_rows, pa.string()))
+    for name in ("parent_id", "provenance"):
+        table = table.append_column(name, pa.nulls(n_rows, pa.string()))
     steps = [(stage.name, stage.load(stage.config())) for stage in (exact.STAGE, minhash.STAGE)]
     # batch by batch, so that both steps share one view of a batch
     batches = [[annotate(batch) for _, annotate in steps] for batch in _batches(table, TEXT_ROWS)]

@@ -297,7 +297,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="candidates",
-    version=4,
+    version=5,
     config=Config,
     reads=READS,
     writes=SCHEMA,

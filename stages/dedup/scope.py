@@ -22,7 +22,7 @@ sources; a document without a snapshot is compared within its source."""
 
 SCOPES: tuple[str, ...] = get_args(Scope)
 
-SCOPE_READS = ("parent_id", "source", "snapshot")
+SCOPE_READS = ("parent_id", "provenance", "source", "snapshot")
 """Canonical columns that `scope_salt` needs; all are small, and none of them is text."""
 
 
@@ -38,14 +38,14 @@ def check_scope(scope: str, where: str) -> None:
 def scope_salt(table: pa.Table, scope: str) -> np.ndarray:
     """Return the salt to XOR into 64-bit keys of documents, so that only documents of one scope share keys.
 
-    Derived documents have their own salt in each scope, as in `hashing.salt`. With scope `global` the salt is that
-    of `hashing.salt`. Snapshots and sources are hashed by different lanes, so that a snapshot and a source of the
-    same name have different salts.
+    Derived documents have their own salt in each scope, views one for each parent, as in `hashing.salt`. With scope
+    `global` the salt is that of `hashing.salt`. Snapshots and sources are hashed by different lanes, so that a snapshot
+    and a source of the same name have different salts.
 
     Args: table, with SCOPE_READS; scope, one of SCOPES.
     Returns: uint64 (n_rows,).
     """
-    derived = salt(table["parent_id"])
+    derived = salt(table["parent_id"], table["provenance"])
     if scope == "global":
         return derived
     source_salt = _name_hashes(table["source"], 0)

@@ -14,8 +14,9 @@ from pipeline.errors import ConfigError
 from pipeline.stage import Record
 from stages.decoding.streams import Bounds
 
-DIRECTIONS = ("", "forward", "backward")
-"""forward: the source side is the original; backward: the target side is; empty: unknown."""
+DIRECTIONS = ("", "forward", "backward", "cycle")
+"""forward: the source side is the original; backward: the target side is; cycle: neither, both were translated by a
+model, there and back; empty: unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class PairSettings(Bounds):
         super().__post_init__()
         if self.direction not in DIRECTIONS:
             raise ConfigError(
-                f"direction is {self.direction!r}; expected forward, backward, or none if unknown"
+                f"direction is {self.direction!r}; expected forward, backward, cycle, or none if unknown"
             )
         if self.source_language == self.target_language:
             raise ConfigError(

@@ -17,7 +17,7 @@ from stages.kernels.text.hashing import salt
 from stages.passages.anchors import KEY_BITS
 
 ANCHORS = ("anchors.keys", "anchors.firsts", "anchors.n_windows")
-READS = ("parent_id", *ANCHORS, "shared_anchors.places")
+READS = ("parent_id", "provenance", *ANCHORS, "shared_anchors.places")
 LEAST = ("anchors.min_chars_han", "anchors.min_chars_other")
 
 
@@ -39,12 +39,14 @@ class Ranges(NamedTuple):
 def anchor_keys(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Return the document and the key of each anchor of a batch.
 
-    Args: table, with `anchors.keys` and `parent_id`.
+    Args: table, with `anchors.keys`, `parent_id` and `provenance`.
     Returns: int64 (n_anchors,), row in the batch; uint64 (n_anchors,), the key that is compared.
     """
     keys = table["anchors.keys"].combine_chunks()
     docs = pc.list_parent_indices(keys).to_numpy().astype(np.int64)
-    return docs, (pc.list_flatten(keys).to_numpy() ^ salt(table["parent_id"])[docs]) & KEY_BITS
+    return docs, (
+        pc.list_flatten(keys).to_numpy() ^ salt(table["parent_id"], table["provenance"])[docs]
+    ) & KEY_BITS
 
 
 def find_ranges(table: pa.Table) -> Ranges:

@@ -20,12 +20,13 @@ from pipeline.errors import ConfigError
 from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables, add_counts
 from pipeline.stage import Global, Outcome, outcome_of
 from stages.kernels.passages.passages import passage_ids
-from stages.kernels.text.hashing import salt
+from stages.kernels.text.hashing import is_view, salt
 from stages.passages.paragraphs import UNITS
 from stages.passages.substring import PASSAGE, WHOLE
 
 READS = (
     "parent_id",
+    "provenance",
     *(f"paragraphs.{name}" for name in ("keys", "checks", "starts", "ends", "n_chars", "unit")),
 )
 KEYED = pa.schema(
@@ -65,7 +66,9 @@ class Config:
 
 
 def map_keys(table: pa.Table, config: Config) -> pa.Table:
-    """Return one row for each paragraph: table with READS and `row` to a table of KEYED."""
+    """Return one row for each paragraph: table with READS and `row` to a table of KEYED; views of other documents have
+    none, since they repeat their parents on purpose."""
+    table = table.filter(pa.array(~is_view(table["parent_id"], table["provenance"])))
     lists = {
         name: table[f"paragraphs.{name}"].combine_chunks() for name in ("keys", "checks", "starts", "ends")
     }
@@ -73,7 +76,7 @@ def map_keys(table: pa.Table, config: Config) -> pa.Table:
     flat = {name: pc.list_flatten(values) for name, values in lists.items()}
     units = pc.index_in(table["paragraphs.unit"], pa.array(UNITS)).cast(pa.int8())
     columns = {
-        "key": flat["keys"].to_numpy() ^ salt(table["parent_id"])[parents],
+        "key": flat["keys"].to_numpy() ^ salt(table["parent_id"], table["provenance"])[parents],
         "check": flat["checks"],
         "row": table["row"].to_numpy()[parents],
         "start": flat["starts"],
@@ -145,7 +148,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="repeated_paragraphs",
-    version=1,
+    version=2,
     config=Config,
     reads=READS,
     writes=WHOLE,

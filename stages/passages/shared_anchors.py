@@ -44,8 +44,8 @@ def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
 
 GLOBAL = Global(
     name="shared_anchors",
-    version=4,
-    reads=("anchors.keys", "parent_id"),
+    version=5,
+    reads=("anchors.keys", "parent_id", "provenance"),
     writes=SCHEMA,
     key="hash of the anchor",
     map=map_keys,

@@ -30,6 +30,7 @@ from pipeline.stage import NoConfig, Stage
 from stages.kernels.passages.anchors import wide_table
 from stages.kernels.passages.breaks import move_inwards
 from stages.kernels.passages.naming import join_runs, name_passages
+from stages.kernels.text.hashing import is_view, salt
 from stages.kernels.text.text import TABLES_PATH, view
 from stages.languages import PUNCTUATION_PATH, load_roles
 from stages.passages.owners import KIND, merge
@@ -63,7 +64,10 @@ def annotate(batch: pa.Table, roles: np.ndarray) -> pa.Table:
         batch.num_rows,
         batch.append_column("row", pa.array(np.arange(batch.num_rows, dtype=np.uint64))),
     )
-    table = batch.filter(pc.is_valid(batch["equal_ranges.copies"]))
+    is_read = pa.array(
+        ~is_view(batch["parent_id"], batch["provenance"])
+    )  # views repeat their parents on purpose
+    table = batch.filter(pc.and_(pc.is_valid(batch["equal_ranges.copies"]), is_read))
     if not table.num_rows:
         return pa.table([pa.nulls(n_rows, field.type) for field in SCHEMA], schema=SCHEMA)
     ranges = find_ranges(table)
@@ -76,6 +80,7 @@ def annotate(batch: pa.Table, roles: np.ndarray) -> pa.Table:
     begins = text.starts[docs]
     least = [table[name][0].as_py() for name in LEAST]
     ids, ends = name_passages(text.codes, begins + first, begins + last, wide_table(), *least)
+    ids ^= salt(table["parent_id"])[docs]  # the passages of derived documents are passages of each other only
     cuts = move_inwards(*text, roles, docs, begins + first, ends, wide_table(), *least)
     rows = to_rows(docs, first, ends - begins, ids, [cut - begins for cut in cuts], np.diff(text.starts))
     positions = np.full(n_rows, -1)
@@ -120,7 +125,7 @@ def load(config: NoConfig) -> Callable[[pa.Table], pa.Table]:
 
 STAGE = Stage(
     name="substring",
-    version=4,
+    version=5,
     reads=("text", *READS, *LEAST, "equal_ranges.copies", *RUNS),
     writes=SCHEMA,
     load=load,

@@ -22,6 +22,7 @@ from tokenizers import Encoding, Tokenizer
 from pipeline.errors import ConfigError
 from pipeline.stage import Annotate, Stage
 from stages.tokens.encoder import Encoder
+from stages.tokens.sentence_pieces import ENDING, PieceEncoder, Pieces, SentencePieces
 
 SCHEMA = pa.schema({"n_tokens": pa.int32()})
 """n_tokens: tokens of the text, without special tokens."""
@@ -29,16 +30,22 @@ SCHEMA = pa.schema({"n_tokens": pa.int32()})
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """tokenizer: path of a tokenizer.json; models/tokenizer.md describes the default."""
+    """tokenizer: path of a tokenizer.json, or of a SentencePiece model, whose name ends in .model; models/tokenizer.md
+    describes the default."""
 
     tokenizer: str = str(Path(__file__).parents[1] / "models" / "tokenizer.json")
 
 
-def load_tokenizer(path: str) -> Tokenizer:
+def load_tokenizer(path: str) -> Tokenizer | SentencePieces:
     """Read a tokenizer, with any truncation and padding that its file configures switched off.
 
-    Raises: ConfigError if the file is not a tokenizer.json.
+    Raises: ConfigError if the file is not a tokenizer.json, or no SentencePiece model if its name ends in .model.
     """
+    if path.endswith(ENDING):
+        try:
+            return SentencePieces(Path(path).read_bytes(), path)
+        except OSError as error:
+            raise ConfigError(f"tokens.tokenizer: {path}: {error}; name a SentencePiece model") from error
     try:
         tokenizer = Tokenizer.from_file(path)
     except BaseException as error:  # the library raises no narrower class, and panics that are no Exception
@@ -52,8 +59,8 @@ def load_tokenizer(path: str) -> Tokenizer:
     return tokenizer
 
 
-def load_encoder(path: str) -> Encoder:
-    """Read the tokenizer of a tokenizer.json and what the kernel needs of it, once in a process.
+def load_encoder(path: str) -> Encoder | PieceEncoder:
+    """Read a tokenizer and what the kernel needs of it, once in a process.
 
     Raises: ConfigError if the file is not a tokenizer.json.
     """
@@ -65,12 +72,13 @@ def load_encoder(path: str) -> Encoder:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_encoder(path: str, digest: str) -> Encoder:
+def _load_encoder(path: str, digest: str) -> Encoder | PieceEncoder:
     """digest: of the file, so that another file under its name is read."""
-    return Encoder(load_tokenizer(path))
+    tokenizer = load_tokenizer(path)
+    return PieceEncoder(tokenizer) if isinstance(tokenizer, SentencePieces) else Encoder(tokenizer)
 
 
-def encode(text: str, tokenizer: Tokenizer) -> list[int]:
+def encode(text: str, tokenizer: Tokenizer | SentencePieces) -> list[int]:
     """Return the token ids of one text, without special tokens.
 
     A special token spelled out in the text (`<|endoftext|>`) is encoded as ordinary characters; otherwise a web
@@ -82,18 +90,18 @@ def encode(text: str, tokenizer: Tokenizer) -> list[int]:
     return _encoding(text, tokenizer).ids
 
 
-def count(text: str, tokenizer: Tokenizer) -> int:
+def count(text: str, tokenizer: Tokenizer | SentencePieces) -> int:
     """Return the number of tokens that `encode` returns, without listing them."""
-    return len(_encoding(text, tokenizer))
+    return len(_encoding(text, tokenizer).ids)
 
 
-def _encoding(text: str, tokenizer: Tokenizer) -> Encoding:
+def _encoding(text: str, tokenizer: Tokenizer | SentencePieces) -> Encoding | Pieces:
     tokenizer.encode_special_tokens = True  # set here because pickling a tokenizer loses it
     # A batch of one: encode() would also compute offsets, a fifth of the time.
     return tokenizer.encode_batch_fast([text], add_special_tokens=False)[0]
 
 
-def annotate(batch: pa.Table, encoder: Encoder) -> pa.Table:
+def annotate(batch: pa.Table, encoder: Encoder | PieceEncoder) -> pa.Table:
     """Count the tokens of each text.
 
     Args: batch, with a string column `text`, (n_docs,).

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from stages.tokens.sentence_pieces import SentencePieces
+
 COUNTS = ("documents", "tokens", "chars", "bytes", "han", "han_single")
 HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 """Blocks of Han characters: Extension A, the basic block, compatibility, and the supplementary planes."""
@@ -25,7 +27,10 @@ Tally = dict[str, list[int]]
 
 
 def tally(
-    texts: pa.ChunkedArray, languages: pa.ChunkedArray, n_tokens: np.ndarray, tokenizer: Tokenizer
+    texts: pa.ChunkedArray,
+    languages: pa.ChunkedArray,
+    n_tokens: np.ndarray,
+    tokenizer: Tokenizer | SentencePieces,
 ) -> Tally:
     """Count COUNTS for each language; `tally`s of parts may be added.
 
@@ -65,7 +70,7 @@ def summary(tallies: Iterable[Mapping[str, Sequence[int]]]) -> dict[str, dict[st
     return rows
 
 
-def coverage(tokenizer: Tokenizer) -> dict[str, float]:
+def coverage(tokenizer: Tokenizer | SentencePieces) -> dict[str, float]:
     """Share of the characters of standard lists that have a token of their own.
 
     The lists are the rows of the standards themselves: GB 2312 level 1 (3,755 common characters) and level 2 (3,008),
@@ -94,7 +99,7 @@ def is_han(points: np.ndarray) -> np.ndarray:
 class Single:
     """Which characters are one token when encoded alone; each character is encoded once."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer | SentencePieces) -> None:
         self.tokenizer = tokenizer
         rare = {tuple(ids) for ids in self.encode(RARE)}
         self.unknown = rare.pop() if len(rare) == 1 else ()

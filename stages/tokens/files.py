@@ -21,6 +21,7 @@ from stages.tokens import fertility, load_tokenizer
 from stages.tokens.formats import PACKED, WRITERS, SequenceFile, Target, mds_index
 from stages.tokens.ids import id_column, id_rows
 from stages.tokens.packing import METHODS, pack, whole
+from stages.tokens.sentence_pieces import SentencePieces
 
 FORMATS = tuple(WRITERS)
 MAX_ID_IN_2_BYTES = (1 << 16) - 1
@@ -28,7 +29,8 @@ MAX_ID_IN_2_BYTES = (1 << 16) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """tokenizer: path of a tokenizer.json; end_token: the token after each document; formats: some of FORMATS.
+    """tokenizer: path of a tokenizer.json or a SentencePiece model; end_token: the token after each document; formats:
+    some of FORMATS.
 
     pack: how the items of Parquet and MDS files are made of documents, `stream` or `best_fit`; empty: an item is a
     document. sequence_length: tokens of a packed sequence. document_masks: whether they contain the boundaries of
@@ -94,11 +96,11 @@ def token_bytes(config: Config) -> int:
     return _bytes_of(load_tokenizer(config.tokenizer))
 
 
-def _bytes_of(tokenizer: Tokenizer) -> int:
+def _bytes_of(tokenizer: Tokenizer | SentencePieces) -> int:
     return 2 if largest_id(tokenizer) <= MAX_ID_IN_2_BYTES else 4
 
 
-def largest_id(tokenizer: Tokenizer) -> int:
+def largest_id(tokenizer: Tokenizer | SentencePieces) -> int:
     """Return the largest id of a tokenizer, special and added tokens included.
 
     It may be far above the number of tokens: vocabularies have gaps, and special tokens are often numbered apart.

@@ -53,7 +53,10 @@ def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence
         {
             "text": pa.array([texts[i] for i in order], pa.large_string()),
             "doc_id": [f"doc{i:04}" for i in order],
-            **{name: pa.nulls(len(order), pa.string()) for name in ("parent_id", "source", "snapshot")},
+            **{
+                name: pa.nulls(len(order), pa.string())
+                for name in ("parent_id", "provenance", "source", "snapshot")
+            },
         }
     )
     for stage in (exact.STAGE, minhash.STAGE):

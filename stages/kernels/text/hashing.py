@@ -9,6 +9,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.kernels.text.text import utf8_buffers
 
@@ -93,9 +94,30 @@ def string_keys(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return hash128(data, offsets)[:, 0]
 
 
-def salt(parent_id: pa.ChunkedArray) -> np.ndarray:
-    """Return uint64 (n_rows,) to mix into keys, so that derived documents become candidates of each other only."""
-    return np.asarray(parent_id.is_valid().combine_chunks()).astype(np.uint64) * ODD_B
+VIEWS = ("code_switched", "pinyin")
+"""Provenance of derived documents that are views of their parent. Each repeats it on purpose, so it is compared with no
+other document: a passage that is cut from a code-switched text could not be restored."""
+
+
+def is_view(parent_id: pa.ChunkedArray, provenance: pa.ChunkedArray) -> np.ndarray:
+    """Whether documents are views of their parents, bool (n_rows,): derived ones with a provenance of VIEWS."""
+    both = pc.and_(pc.is_valid(parent_id), pc.is_in(provenance, pa.array(VIEWS)))
+    return both.to_numpy().astype(bool)
+
+
+def salt(parent_id: pa.ChunkedArray, provenance: pa.ChunkedArray | None = None) -> np.ndarray:
+    """Return uint64 (n_rows,) to mix into keys, so that derived documents become candidates of each other only.
+
+    Views of a parent by one method become candidates of each other only, if their provenance is given.
+    """
+    salts = np.asarray(parent_id.is_valid().combine_chunks()).astype(np.uint64) * ODD_B
+    if provenance is None:
+        return salts
+    views = is_view(parent_id, provenance)
+    if views.any():
+        mask = pa.array(views)
+        salts[views] ^= string_keys(parent_id.filter(mask)) ^ (string_keys(provenance.filter(mask)) * ODD_A)
+    return salts
 
 
 def hash_lanes(hashes: pa.FixedSizeBinaryArray) -> np.ndarray:

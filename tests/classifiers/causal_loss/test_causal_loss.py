@@ -76,6 +76,26 @@ def test_logits_that_are_changed_behind_the_layer(tmp_path: Path) -> None:
         assert abs(found / 36 - float(network(ids, labels=ids).loss)) < 1e-4
 
 
+def test_the_mean_over_models(tmp_path: Path) -> None:
+    """loss is the mean of the models that scored a document; null where none did."""
+    first, second = (str(language_model(tmp_path / name, positions=n)) for name, n in (("a", 64), ("b", 16)))
+    rows = STAGE.load(Config(models={"a": first, "b": second}))(batch(DOCUMENTS)).to_pylist()
+    for text, row in zip(DOCUMENTS, rows, strict=True):
+        if row["a"] is None:
+            assert row["loss"] is None and not row["n_scored"], text
+        else:
+            assert row["loss"] == pytest.approx((row["a"] + row["b"]) / 2, abs=6e-4), text
+    assert (
+        len({row["a"] == row["b"] for row in rows if row["a"]}) == 2
+    )  # the second one reads less of long texts
+
+
+def test_without_models_there_is_no_loss() -> None:
+    """A run file may have the stage and a rule before it has a model."""
+    rows = STAGE.load(Config())(batch(["好的", None])).to_pylist()
+    assert rows == [{"n_scored": 0, "loss": None}, {"n_scored": None, "loss": None}]
+
+
 def test_other_models_are_refused(tmp_path: Path) -> None:
     """A classifier has no loss of tokens."""
     with pytest.raises(

@@ -56,6 +56,7 @@ def test_like_documents_score_higher(trained: tuple[Path, str]) -> None:
     table = stage(pa.table({"embedding.vector": vectors}))
     found = table["cooking"].to_pylist()
     assert table["best"].to_pylist() == ["cooking"] * 4 + [None] * 2
+    assert table["score"].equals(table["cooking"])
     assert min(found[:2]) > 0 > max(found[2:4]) and found[4:] == [None, None]
 
 

@@ -21,7 +21,7 @@ from tests.helpers.run_global import align, number_rows, run_global
 PARAGRAPHS = paragraphs.Config()
 BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
 LINE = re.compile(f"[^{BREAKS}]*(?:\r\n|[{BREAKS}])|[^{BREAKS}]+")
-ALL = ("doc_id", "text", "parent_id", "eligible", "order", "step")
+ALL = ("doc_id", "text", "parent_id", "provenance", "eligible", "order", "step")
 
 
 def table_of(
@@ -37,6 +37,7 @@ def table_of(
             pa.array(docs, pa.string()),
             pa.array(docs.values(), pa.large_string()),
             pa.array(["p" if doc in derived else None for doc in docs], pa.string()),
+            pa.nulls(len(docs), pa.string()),
             pa.array([doc not in gone for doc in docs], pa.bool_()),
             pa.array([[prefer[doc]] if prefer else [] for doc in docs], pa.list_(pa.float64())),
             pa.array([0] * len(docs), pa.int32()),

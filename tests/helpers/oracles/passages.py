@@ -42,6 +42,7 @@ def run(
             "doc_id": pa.array(docs, pa.string()),
             "text": pa.array(docs.values(), pa.large_string()),
             "parent_id": pa.array(["p" if doc in derived else None for doc in docs], pa.string()),
+            "provenance": pa.nulls(len(docs), pa.string()),
             "eligible": pa.array([doc not in gone for doc in docs], pa.bool_()),
             "step": pa.array([0] * len(docs), pa.int32()),
             "order": pa.array([[prefer[doc]] if prefer else [] for doc in docs], pa.list_(pa.float64())),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, MixError
-from pipeline.mix.config import Mix, parse_mix
+from pipeline.mix.config import Mix, Warn, parse_mix
 from pipeline.mix.plan import MixPlan, plan_quotas
 from pipeline.mix.presets import OPENSEEK_FILES, PRESETS
+from pipeline.mix.warnings import warnings_of
 
 AVAILABLE = {"a": 8_000_000, "b": 1_000_000, "c": 27_000, "d": 400}
 
@@ -65,6 +67,42 @@ def test_unimax_is_the_algorithm_of_the_paper(sizes: dict[str, int], part: float
         assert group.asked <= epochs * sizes[group.name]
 
 
+VECTORS: dict[str, list[float]] = {
+    "a": [1, 0, 1, 1],
+    "b": [1, 0, 1, 0],
+    "c": [0.5, -1, 0, 2],
+    "d": [-1, 0, -1, -1],
+}
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.1, 1, 30])
+def test_similarity_is_its_formula(temperature: float) -> None:
+    """exp of the cosine by the temperature, whatever the groups have; a group without documents is left out."""
+    to = np.array(VECTORS["a"], float)
+    cosines = {n: float(np.dot(v, to) / np.linalg.norm(v) / np.linalg.norm(to)) for n, v in VECTORS.items()}
+    settings = {"name": "similarity", "to": "a", "vectors": VECTORS, "temperature": temperature}
+    for available in (AVAILABLE, dict(list(AVAILABLE.items())[1:])):
+        total = sum(np.exp(cosines[name] / temperature) for name in available)
+        found = shares(plan_quotas(available, a_mix(preset=settings, max_epochs=1e6), 1.0))
+        expected = {name: float(np.exp(cosines[name] / temperature) / total) for name in available}
+        assert {name: found.get(name, 0.0) for name in available} == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"to": "z"}, "name a group with a vector"), ({"temperature": 0}, "expected a number from 0.001"),
+        ({"vectors": {"a": [1], "b": [1, 2]}}, "expected the same length"),
+        ({"vectors": {"a": [1]}}, "two groups or more"),
+        ({"vectors": {"a": [0, 0], "b": [1, 2]}}, "not all of them 0"), ({"until": 0.5}, "until"),
+    ],
+)  # fmt: skip
+def test_similarity_refuses(changes: dict[str, Any], expected: str) -> None:
+    """Unknown groups and settings, zero vectors and other lengths, in one line."""
+    with pytest.raises(ConfigError, match=expected):
+        a_mix(preset={"name": "similarity", "to": "a", "vectors": VECTORS, **changes})
+
+
 def test_unimax_refuses_more_than_there_is() -> None:
     """A budget above all epochs of all groups ends with the largest possible one."""
     with pytest.raises(MixError, match="all groups have 20 tokens in 2 epochs, 21 are requested"):
@@ -91,6 +129,29 @@ def test_openseek_groups_are_sums_of_its_files() -> None:
     for name, weights in (("openseek-small", groups), ("openseek-small-files", OPENSEEK_FILES)):
         found = shares(plan_quotas(dict.fromkeys(weights, 10**9), a_mix(preset=name), 1.0))
         assert found == pytest.approx({group: n / 99.96 for group, n in weights.items()})
+
+
+def test_groups_of_a_preset_without_documents_are_left_out() -> None:
+    """As groups that the mix does not define; the shares of the others keep their ratio, and a warning names them."""
+    columns = ["web_en", "code", "pes2o", "wiki"]
+    mix = a_mix(preset="openseek-small", groups={name: [name] for name in columns})
+    plan = plan_quotas({"web_en": 10**9, "code": 10**9}, mix, 1.0)
+    assert shares(plan) == pytest.approx({"web_en": 18.42 / 21.85, "code": 3.43 / 21.85})
+    (line,) = [line for line in warnings_of(plan, {}, Warn()) if "pes2o, wiki" in line]
+    assert "have no tokens" in line
+    assert not [
+        line
+        for line in warnings_of(plan_quotas(dict.fromkeys(columns, 9), mix, 1.0), {}, Warn())
+        if "have no" in line
+    ]
+    with pytest.raises(MixError, match="its groups have no tokens"):
+        plan_quotas({"books": 5}, mix, 1.0)
+    settings = {
+        "preset": {"name": "carebot", "until": 0.75},
+        "groups": {"domain": ["d"], "general": ["g"], "instruct": ["i"]},
+    }
+    with pytest.raises(MixError, match="none of the groups of stage 2 of carebot has any tokens"):
+        plan_quotas({"g": 5}, a_mix(**settings), 1.0)
 
 
 @pytest.mark.parametrize("by_language", [False, True])

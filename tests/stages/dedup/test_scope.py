@@ -15,30 +15,34 @@ from pipeline.schema import CANONICAL
 from pipeline.stage import Global
 from stages.dedup import candidates
 from stages.dedup.scope import SCOPE_READS, SCOPES, check_scope, scope_salt
-from stages.kernels.text.hashing import ODD_B, hash_lanes, salt
+from stages.kernels.text.hashing import ODD_B, VIEWS, hash_lanes, salt
 
-Row = tuple[str | None, str, str | None]
-"""parent_id, source, snapshot."""
+Row = tuple[str | None, str | None, str, str | None]
+"""parent_id, provenance, source, snapshot."""
 
 NAMES = st.sampled_from(["a", "b", "zh_web", "CC-MAIN-2024-22", "CC-MAIN-2025-30"])
-ROWS = st.lists(st.tuples(st.none() | st.just("p"), NAMES, st.none() | NAMES | st.just("")), max_size=12)
+METHODS = st.none() | st.sampled_from(["LLM", "pinyin", "code_switched"])
+ROWS = st.lists(
+    st.tuples(st.none() | st.sampled_from("pq"), METHODS, NAMES, st.none() | NAMES | st.just("")), max_size=12
+)
 
 
 def table(rows: list[Row], cut: int | None = None) -> pa.Table:
     """Rows as a table of canonical columns, in two chunks if `cut` says where."""
-    columns = zip(*rows, strict=True) if rows else ([], [], [])
+    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
     whole = pa.table([pa.array(c, pa.string()) for c in columns], names=list(SCOPE_READS))
     return whole if cut is None else pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])
 
 
 def scope_of(row: Row, scope: str) -> tuple[Any, ...]:
     """A document's scope, by hand."""
-    parent, source, snapshot = row
+    parent, method, source, snapshot = row
+    alone = (parent, method) if parent and method in VIEWS else (parent is None,)
     if scope == "global":
-        return (parent is None,)
+        return alone
     if scope == "snapshot" and snapshot is not None:
-        return (parent is None, "snapshot", snapshot)
-    return (parent is None, "source", source)
+        return (*alone, "snapshot", snapshot)
+    return (*alone, "source", source)
 
 
 @given(ROWS, st.integers(0, 12), st.sampled_from(SCOPES))
@@ -56,13 +60,15 @@ def test_salts_are_equal_exactly_within_a_scope(rows: list[Row], cut: int, scope
 def test_global_keys_are_what_they_were(rows: list[Row]) -> None:
     """The widest scope keeps derived documents apart and changes nothing else."""
     found = scope_salt(table(rows), "global")
-    assert found.tolist() == salt(table(rows)["parent_id"]).tolist()
-    assert found.tolist() == [0 if parent is None else int(ODD_B) for parent, _, _ in rows]
+    plain = [method not in VIEWS for _, method, _, _ in rows]
+    expected = salt(table(rows)["parent_id"])
+    assert expected.tolist() == [0 if row[0] is None else int(ODD_B) for row in rows]
+    assert found[plain].tolist() == expected[plain].tolist()
 
 
 def test_known_salts() -> None:
     """Salts are stored and do not change from one version to the next."""
-    row: Row = (None, "zh_web", "CC-MAIN-2025-30")
+    row: Row = (None, None, "zh_web", "CC-MAIN-2025-30")
     assert [int(scope_salt(table([row]), scope)[0]) for scope in SCOPES] == [
         0,
         11_233_510_458_871_505_484,
@@ -76,7 +82,12 @@ def test_known_salts() -> None:
 )
 def test_copies_meet_within_their_scope_only(scope: str, expected: list[tuple[int, int]]) -> None:
     """Keys of three copies, two of one source and two of one snapshot, and of another document."""
-    rows: list[Row] = [(None, "a", "s"), (None, "a", "t"), (None, "b", "s"), (None, "b", None)]
+    rows: list[Row] = [
+        (None, None, "a", "s"),
+        (None, None, "a", "t"),
+        (None, None, "b", "s"),
+        (None, None, "b", None),
+    ]
     hashes = [bytes(range(16))] * 3 + [bytes(16)]
     documents = table(rows).append_column("hash", pa.array(hashes, pa.binary(16)))
     keys = hash_lanes(documents["hash"].combine_chunks())[:, 0] ^ scope_salt(documents, scope)

@@ -34,7 +34,11 @@ def codes_of(text: str) -> np.ndarray:
 def asked(texts: list[str]) -> list[pa.Table]:
     """The rows that the three exchanges carry."""
     table = pa.table(
-        {"text": pa.array(texts, pa.large_string()), "parent_id": pa.nulls(len(texts), pa.string())}
+        {
+            "text": pa.array(texts, pa.large_string()),
+            "parent_id": pa.nulls(len(texts), pa.string()),
+            "provenance": pa.nulls(len(texts), pa.string()),
+        }
     )
     shards = extend(anchors.STAGE, number_rows([table]), anchors.Config())
     tables = []
