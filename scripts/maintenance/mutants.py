@@ -250,6 +250,15 @@ def dependents(module: str) -> set[str]:
     return found
 
 
+def forget(name: str) -> None:
+    """Unload a module, also from its package, where `from package import module` would find the one before."""
+    module = sys.modules.pop(name, None)
+    package, _, leaf = name.rpartition(".")
+    names = vars(sys.modules[package]) if package in sys.modules else {}
+    if module is not None and names.get(leaf) is module:
+        del names[leaf]
+
+
 def imports_of(path: Path) -> set[str]:
     """Return the modules that a file imports anywhere, and what may be one."""
     names: set[str] = set()
@@ -281,7 +290,7 @@ def survives(mutant: Mutant, tests: Sequence[str], log: str) -> bool:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
         for name in dependents(mutant.module):
-            sys.modules.pop(name, None)
+            forget(name)
         sys.meta_path.insert(0, Finder(mutant))
         import pytest
 
