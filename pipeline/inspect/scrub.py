@@ -274,8 +274,11 @@ def check_releases(store: Store, objects: Iterable[str]) -> Iterator[tuple[str, 
         yield key, fault
     for catalog in sorted(key for key in objects if _is_release(key)):
         folder = catalog.rpartition("/")[0]
-        listed = (line.partition("  ") for line in store.get(catalog).decode(errors="replace").splitlines())
-        for digest, _, name in listed:
+        lines = [line.partition("  ") for line in store.get(catalog).decode(errors="replace").splitlines()]
+        listed = {catalog, *(f"{folder}/{name}" for _, _, name in lines)}
+        if unlisted := sorted(key for key in objects if key.startswith(f"{folder}/") and key not in listed):
+            yield catalog, message(f"it does not list {unlisted[0]}")
+        for digest, _, name in lines:
             key = f"{folder}/{name}"
             if key not in objects:
                 yield key, message(f"missing; {catalog} names it")

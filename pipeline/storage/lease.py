@@ -173,7 +173,7 @@ def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
     Raises: LeaseError if the lease is lost or the object has a higher token; ConflictError if other writers were
     first N_TRIES times in a row.
     """
-    content = sealed_json(_encode(data | {"token": lease.token}))
+    content = sealed_json(_encode(data | {"token": lease.token}), key)
     for _ in range(N_TRIES):
         lease.check()
         tagged = store.get_with_tag(key)

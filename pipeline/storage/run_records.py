@@ -18,7 +18,8 @@ Plain = dict[str, Any]
 def write_record(store: Store, record: Mapping[str, Any]) -> None:  # Any: plain JSON
     """Write a record under its id."""
     text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False).removesuffix("\n}") + "}"
-    store.put(f"{FOLDER}/{record['id']}.json", sealed_json(text.encode()))
+    key = f"{FOLDER}/{record['id']}.json"
+    store.put(key, sealed_json(text.encode(), key))
 
 
 def read_record(store: Store, key: str) -> Plain:

@@ -156,3 +156,12 @@ def test_a_record_without_a_digest_is_of_an_earlier_version(store: Path) -> None
     path.write_text(json.dumps(record, indent=1))
     assert scrub(store) == (0, {})
     assert read_record(open_store(str(store)), key_of(store, path)) == record
+
+
+def test_an_empty_list_of_checksums_is_damage(store: Path) -> None:
+    """A release whose list of checksums names nothing is not one without files."""
+    path = store / "releases/v1/checksums.sha256"
+    path.write_bytes(b"")
+    code, findings = scrub(store, "--repair")
+    assert code == 0 and list(findings) == [key_of(store, path)]
+    assert "does not list" in findings[key_of(store, path)]["fault"] and not path.exists()
