@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.inspect.scrub import named_objects
 from pipeline.planning.repair import repair_of
 from pipeline.storage.run_records import read_record
 from pipeline.storage.store import open_store
@@ -165,3 +166,14 @@ def test_an_empty_list_of_checksums_is_damage(store: Path) -> None:
     code, findings = scrub(store, "--repair")
     assert code == 0 and list(findings) == [key_of(store, path)]
     assert "does not list" in findings[key_of(store, path)]["fault"] and not path.exists()
+
+
+def test_a_catalog_of_shards_names_quarantined_records() -> None:
+    """A group of which records were quarantined has a file of them, which must be there; others have none."""
+    entry = {"source": "zh", "shards": [["zh-0011-0", 3]]}
+    entries = {
+        "zh-0011": {**entry, "quarantined": {"invalid_json": 1}},
+        "zh-0022": {**entry, "quarantined": {}},
+    }
+    assert "quarantine/zh/zh-0011.parquet" in list(named_objects("shards/catalog.json", entries))
+    assert "quarantine/zh/zh-0022.parquet" not in list(named_objects("shards/catalog.json", entries))
