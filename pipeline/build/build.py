@@ -23,6 +23,7 @@ from pipeline.errors import DamagedError, InputError, LeaseError, QuarantineErro
 from pipeline.ingest.derive import DeriveTask, derive_shard
 from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
 from pipeline.mapreduce.feeds import Annotations, Feed
+from pipeline.planning.catalogs import used_catalogs
 from pipeline.planning.plan import step_facts
 from pipeline.planning.repair import Healer
 from pipeline.planning.session import FLUSH_S, RunRecord, Session
@@ -34,6 +35,7 @@ from pipeline.runtime.progress import Progress
 from pipeline.select.feeds import BaseRulesFeed
 from pipeline.select.selector import Selector
 from pipeline.storage.lease import hold
+from pipeline.storage.run_records import write_record
 from pipeline.storage.store import Store
 
 Task = TypeVar("Task")
@@ -139,8 +141,9 @@ class Build:
     def write_record(self) -> None:
         """Write the run record, unless the run did nothing."""
         if any(self.session.record.tasks.values()) or self.session.record.status != "done":
-            document = json.dumps(asdict(self.session.record), indent=1, sort_keys=True, ensure_ascii=False)
-            self.session.store.put(f"runs/{self.session.record.id}.json", document.encode())
+            if self.session.record.status == "done":
+                self.session.record.catalogs = used_catalogs(self.session)
+            write_record(self.session.store, asdict(self.session.record))
 
     # Ingest
 

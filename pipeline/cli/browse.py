@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -53,10 +52,10 @@ def last_run_file(store: Store) -> str:
     from pathlib import Path
 
     from pipeline.errors import UsageError
+    from pipeline.storage.run_records import read_record, record_keys
 
-    keys = sorted(key for key, _ in store.list("runs") if key.endswith(".json"))
-    for key in reversed(keys):
-        record = json.loads(store.get(key))
+    for key in reversed(record_keys(store)):
+        record = read_record(store, key)
         if record.get("status") == "done":
             path = str(record["run"])
             if Path(path).is_file():

@@ -64,7 +64,7 @@ class Changes:
     def save(self, store: Store) -> None:
         """Write the changes, which have to be applied from then on."""
         plain = dataclasses.asdict(self)
-        store.put(PENDING, sealed_json(json.dumps(plain, sort_keys=True).encode()))
+        store.put(PENDING, sealed_json(json.dumps(plain, sort_keys=True).encode(), PENDING))
 
 
 def load_changes(store: Store) -> Changes | None:

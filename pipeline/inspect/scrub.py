@@ -7,7 +7,6 @@ A file of an earlier version has no digest; it is read whole, which finds what t
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -32,6 +31,7 @@ from pipeline.storage.catalog import Catalog, is_segment
 from pipeline.storage.exclusion import hold_shared
 from pipeline.storage.journal import damaged_lines
 from pipeline.storage.lease import check_record
+from pipeline.storage.run_records import last_records, read_record
 from pipeline.storage.seal import SealedFile, has_seal, parse_sealed
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
@@ -40,6 +40,7 @@ N_THREADS = 4
 CATALOGS = ("catalog.json", "recipes.json", "inputs.json", "erased.json")
 NEXT_RUN, FORGOTTEN, NEEDS_INPUTS, LOST = "next run", "forgotten", "needs inputs", "lost"
 EXAMPLES = 8
+UNFINISHED = ("releases/_work/", "releases/_new/")
 REPAIRS = "scrub"
 """Lease of `--repair`, which erasures and `gc` wait for."""
 
@@ -123,7 +124,8 @@ def scrub(store: Store, progress: Progress, repair: bool = False, run: RunFile |
             report.without_digest += not has_digest
             if fault:
                 faults[key] = fault
-    for key, fault in (*missing_objects(store, objects, faults), *check_releases(store, objects)):
+    missing = (*missing_objects(store, objects, faults), *missing_catalogs(store, objects, faults))
+    for key, fault in (*missing, *check_releases(store, objects)):
         faults.setdefault(key, fault)
     present = None if run is None else present_groups(store, run)
     with hold_shared(store, REPAIRS) if repair and faults else nullcontext():
@@ -158,8 +160,7 @@ def last_run(store: Store, run_path: str | None) -> RunFile | None:
     if run_path is not None:
         return load_run(run_path, store=store)
     try:
-        key = [key for key, _ in store.list("runs")][-1]
-        return load_run(json.loads(store.get(key))["run"], store=store)
+        return load_run(last_records(store, 1)[0]["run"], store=store)
     except (BicorpusError, OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -179,11 +180,11 @@ def check_object(store: Store, key: str) -> tuple[str, bool]:
         elif name in CATALOGS or is_segment(key):
             Catalog.load(store, key)
         elif key.startswith(("releases/_heads/", "releases/_work/")):
-            parse_sealed(store.get(key), key, key)
+            parse_sealed(store.get(key), key, f"{store.url}/{key}")
         elif key.startswith("leases/"):
             check_record(store.get(key), key)
         elif key.startswith("runs/"):
-            json.loads(store.get(key))
+            read_record(store, key)
         elif key.startswith("requests/") and (n_lost := damaged_lines(store.get(key))):
             return message(f"{n_lost:,} damaged lines"), True
     except (BicorpusError, ValueError) as error:
@@ -222,11 +223,33 @@ def missing_objects(
                 yield key, message(f"missing; {catalog} names it")
 
 
+def missing_catalogs(
+    store: Store, objects: Mapping[str, int], faults: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the catalogs of the last finished run that are missing while their folders are not, each with the record.
+
+    A folder without a catalog that no run has finished is that of a killed run, and no damage.
+    """
+    for record in sorted(
+        (key for key in objects if key.startswith("runs/") and key not in faults), reverse=True
+    ):
+        catalogs = read_record(store, record).get("catalogs", [])
+        for key in catalogs:
+            folder = f"{key.rpartition('/')[0]}/"
+            if key not in objects and any(other.startswith(folder) for other in objects):
+                yield key, message(f"missing; {record} names it")
+        if catalogs:
+            return
+
+
 def named_objects(catalog: str, entries: Mapping[str, dict[str, Any]]) -> Iterator[str]:  # Any: plain JSON
     """Keys of the objects that a catalog names."""
     folder, parts = catalog.rpartition("/")[0], catalog.split("/")
     if catalog == SHARDS:
         yield from (f"shards/{shard[0]}.parquet" for entry in entries.values() for shard in entry["shards"])
+        yield from (
+            f"quarantine/{entry['source']}/{name}.parquet" for name, entry in entries.items() if entry["quarantined"]
+        )
     elif catalog == IMPORTS:
         yield from (table_key(name, entry["table"]) for name, entry in entries.items())
     elif parts[-1] != "catalog.json":
@@ -250,10 +273,15 @@ def named_objects(catalog: str, entries: Mapping[str, dict[str, Any]]) -> Iterat
 def check_releases(store: Store, objects: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the files of finished releases that do not have their SHA-256, and those that are missing."""
     objects = set(objects)
+    for key, fault in unmarked_releases(objects):
+        yield key, fault
     for catalog in sorted(key for key in objects if _is_release(key)):
         folder = catalog.rpartition("/")[0]
-        listed = (line.partition("  ") for line in store.get(catalog).decode(errors="replace").splitlines())
-        for digest, _, name in listed:
+        lines = [line.partition("  ") for line in store.get(catalog).decode(errors="replace").splitlines()]
+        listed = {catalog, *(f"{folder}/{name}" for _, _, name in lines)}
+        if unlisted := sorted(key for key in objects if key.startswith(f"{folder}/") and key not in listed):
+            yield catalog, message(f"it does not list {unlisted[0]}")
+        for digest, _, name in lines:
             key = f"{folder}/{name}"
             if key not in objects:
                 yield key, message(f"missing; {catalog} names it")
@@ -262,6 +290,20 @@ def check_releases(store: Store, objects: Iterable[str]) -> Iterator[tuple[str, 
                 found = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
             if found != digest:
                 yield key, message(f"it has SHA-256 {found}; {catalog} has {digest}")
+
+
+def unmarked_releases(objects: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the checksums of releases that have none, and the heads of those that have. A release that a killed run
+    began to move has its work left.
+    """
+    unfinished = {"/".join(key.split("/")[2:3]) for key in objects if key.startswith(UNFINISHED)}
+    for lineage in sorted(key for key in objects if key.startswith("releases/") and key.count("/") == 2):
+        _, name, file = lineage.split("/")
+        if file != "lineage.json" or name.startswith("_") or name in unfinished:
+            continue
+        for key in (f"releases/{name}/checksums.sha256", f"releases/_heads/{name}.json"):
+            if key not in objects:
+                yield key, message(f"missing; {lineage} belongs to it")
 
 
 def _is_release(key: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pipeline.cells import pad, pad_left
@@ -11,6 +10,8 @@ from pipeline.dataset.imported_table import describe_import
 from pipeline.dataset.shard import SHARDS
 from pipeline.errors import UsageError
 from pipeline.storage.catalog import Catalog
+from pipeline.storage.run_records import last_records
+from pipeline.storage.seal import parse_sealed
 from pipeline.storage.store import Store
 from pipeline.translation import labels, message, t
 
@@ -45,13 +46,13 @@ def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
     heads = [key for key, _ in store.list("releases/_heads")]
     releases = {}
     for key in heads:
-        name = json.loads(store.get(key))["release"]
+        name = parse_sealed(store.get(key), key, f"{store.url}/{key}")["release"]
         releases[name] = (
             message("complete")
             if store.exists(f"releases/{name}/checksums.sha256")
             else message("being written")
         )
-    runs = [json.loads(store.get(key)) for key, _ in list(store.list("runs"))[-LAST_RUNS:]]
+    runs = last_records(store, LAST_RUNS)
     steps = Catalog.load(store, "annotations/recipes.json").entries
     return {
         "store": store.url, "sources": sources, "steps": steps, "imports": Catalog.load(store, IMPORTS).entries,

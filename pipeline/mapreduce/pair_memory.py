@@ -45,7 +45,7 @@ def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its o
 def write_shard_list(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
     """Write id and generation of all shards of a run, by ordinal, for tasks that need the whole list."""
     entries = {number: [shard.id, shard.generation] for number, shard in shards.items()}
-    store.put(key, sealed_json(json.dumps(entries).encode()))
+    store.put(key, sealed_json(json.dumps(entries).encode(), key))
 
 
 @functools.lru_cache(maxsize=2)

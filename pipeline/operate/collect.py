@@ -6,7 +6,6 @@ models and lists of erased documents are kept. A run that needs what was deleted
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pipeline.mapreduce.pair_memory import memory_folder
 from pipeline.storage.catalog import Catalog, catalog_of, is_segment
 from pipeline.storage.exclusion import DELETIONS, check_unused, hold_alone
 from pipeline.storage.lease import Lease
+from pipeline.storage.seal import parse_sealed
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
 
@@ -142,7 +142,10 @@ def dropped_releases(store: Store, live: Live, retention: Retention) -> set[str]
     """Names of the releases that a retention drops; never one that a run file names."""
     if not retention.releases:
         return set()
-    names = sorted(json.loads(store.get(key))["release"] for key, _ in store.list("releases/_heads"))
+    heads = (
+        parse_sealed(store.get(key), key, f"{store.url}/{key}") for key, _ in store.list("releases/_heads")
+    )
+    names = sorted(head["release"] for head in heads)
     matching = [name for name in names if fnmatchcase(name, retention.releases)]
     return set(matching[: max(len(matching) - retention.keep, 0)]) - live.releases
 

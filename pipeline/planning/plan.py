@@ -3,7 +3,6 @@ first records."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from pipeline.planning.state import State, derived_groups, ingested_groups, shar
 from pipeline.planning.usage import sizes_of
 from pipeline.recipe import digest, source_digest
 from pipeline.service import Services
+from pipeline.storage import run_records
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
 
@@ -148,7 +148,7 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
 
 def last_records(store: Store) -> list[dict[str, Any]]:  # Any: JSON
     """Records of recent runs, the oldest first."""
-    return [json.loads(store.get(key)) for key, _ in list(store.list("runs"))[-LAST_RUNS:]]
+    return run_records.last_records(store, LAST_RUNS)
 
 
 def model_seconds(

@@ -54,8 +54,9 @@ class RunRecord:
     per CPU-second, see add_rates; seconds: wall time by phase.
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
-    open: rows by stage that a later run has to ask again. exchange: reads and writes of exchange files by global step.
-    healed: keys of objects that were damaged and made again. usage: costs by phase, see planning.usage.
+    open: rows by stage that a later run has to ask again. catalogs: keys of those that a finished run used. exchange:
+    reads and writes of exchange files by global step. healed: keys of objects that were damaged and made again.
+    usage: costs by phase, see planning.usage.
     """
 
     id: str
@@ -80,6 +81,7 @@ class RunRecord:
     open: dict[str, int] = field(default_factory=dict)
     exchange: dict[str, dict[str, int]] = field(default_factory=dict)
     healed: list[str] = field(default_factory=list)
+    catalogs: list[str] = field(default_factory=list)
     usage: dict[str, Usage] = field(default_factory=dict)
     ingested: int = 0
     kept: int = 0

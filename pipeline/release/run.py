@@ -142,7 +142,7 @@ class Releasing:
         found = self.store.get_with_tag(self.head_key())
         if found is None:
             return False
-        head = parse_sealed(found[0], self.head_key(), self.store.url)
+        head = parse_sealed(found[0], self.head_key(), f"{self.store.url}/{self.head_key()}")
         return head.get("recipe") == self.recipe and self.is_complete()
 
     def is_complete(self) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from pipeline.storage.run_records import read_record, record_keys
 from pipeline.storage.store import Store
 
 MAX_RUNS = 20
@@ -16,7 +16,7 @@ def run_times(store: Store, release: str) -> dict[str, Any] | None:  # Any: plai
 
     Returns: `date` of the last, `runs`, `stages` (CPU-seconds and bytes of text added up), `phases` (wall seconds).
     """
-    records = [json.loads(store.get(key)) for key, _ in sorted(store.list("runs")) if key.endswith(".json")]
+    records = [read_record(store, key) for key in record_keys(store)]
     records = [r for r in records if r.get("release") in (f"releases/{release}", release)][-MAX_RUNS:]
     if not records:
         return None

@@ -30,7 +30,7 @@ class Numbered(Generic[Task, Result]):
 def run_numbered(task: Numbered[Task, Result]) -> tuple[int, Result]:
     """Run a task, store its result as JSON, and return its number and result."""
     result = task.fn(task.task)
-    task.store.put(task.key, sealed_json(msgspec.json.encode(result)))
+    task.store.put(task.key, sealed_json(msgspec.json.encode(result), task.key))
     return task.number, result
 
 

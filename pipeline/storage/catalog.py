@@ -6,7 +6,8 @@ merges and swaps, and starts again if another run was first.
 The object itself holds the newest entries, at most INLINE. When there are more, they become a segment, an object that
 is never changed and that the catalog names. A segment is merged with the one before it unless that is twice as large,
 so that an entry is written again about once for each doubling. So an update costs what is new, and a reader that has
-read the catalog reads new segments only. The bytes of a catalog without segments depend on entries and header alone.
+read the catalog reads new segments only. The bytes of a catalog without segments depend on its key, entries and header
+alone.
 """
 
 from __future__ import annotations
@@ -134,7 +135,9 @@ class Catalog:
                 segments, old, written = self._roll(inline)
                 inline = {}
             try:
-                self._tag = self.store.put_if(self.key, _encode(self.header, inline, segments), self._tag)
+                self._tag = self.store.put_if(
+                    self.key, _encode(self.key, self.header, inline, segments), self._tag
+                )
             except ConflictError:
                 self.refresh()  # the answer to this very swap may have been lost
                 named = {key for key, _ in self.segments}
@@ -163,7 +166,7 @@ class Catalog:
         if not kept:
             content = {name: entry for name, entry in content.items() if entry is not None}
         key = f"{self.key.removesuffix('.json')}-{uuid.uuid4().hex[:12]}.segment.json"
-        self.store.put(key, _encode(self.header, content, []))
+        self.store.put(key, _encode(key, self.header, content, []))
         return [*kept, (key, len(content))], merged, [key]
 
     def _delete(self, keys: Iterable[str]) -> None:
@@ -194,14 +197,14 @@ def catalog_of(segment: str) -> str:
     return segment.rpartition("-")[0] + ".json"
 
 
-def _encode(header: Mapping[str, Any], entries: Changes, segments: Sequence[Segment]) -> bytes:
+def _encode(key: str, header: Mapping[str, Any], entries: Changes, segments: Sequence[Segment]) -> bytes:
     content: dict[str, Any] = {"entries": entries, "header": header}
     if segments:
         content["segments"] = segments
     data = json.dumps(
         content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     ).encode()
-    data = sealed_json(data)
+    data = sealed_json(data, key)
     return zstandard.compress(data, 3) if len(data) > COMPRESS_BYTES else data
 
 

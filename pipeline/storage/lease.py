@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
 from pipeline.storage.base import Store
-from pipeline.storage.seal import parse_sealed
+from pipeline.storage.seal import parse_sealed, sealed_json
 from pipeline.translation import message
 
 RENEWALS = 3
@@ -168,12 +168,12 @@ def _leases(store: Store, prefix: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
-    """Replace a JSON object with `data` and the lease's token, unless a later holder has written it.
+    """Replace a JSON object with `data`, the lease's token and a digest, unless a later holder has written it.
 
     Raises: LeaseError if the lease is lost or the object has a higher token; ConflictError if other writers were
     first N_TRIES times in a row.
     """
-    content = _encode(data | {"token": lease.token})
+    content = sealed_json(_encode(data | {"token": lease.token}), key)
     for _ in range(N_TRIES):
         lease.check()
         tagged = store.get_with_tag(key)

@@ -10,7 +10,7 @@ that it reads, no others: a column of a large shard costs the blocks of that col
 A file without a seal was written by an earlier version, and is read as it is; one whose seal was overwritten is
 distinguished from it by the gap that the seal leaves.
 
-JSON of a store ends with the digest of what is before it, as the member `digest` of its object.
+JSON of a store ends with the digest of its key and of what is before it, as the member `digest` of its object.
 """
 
 from __future__ import annotations
@@ -315,15 +315,15 @@ def _line(error: Exception) -> str:
 # JSON
 
 
-def sealed_json(data: bytes) -> bytes:
-    """Return a JSON object with the digest of its bytes as its last member. data: without blanks
-    around it."""
-    digest = xxhash.xxh3_128_hexdigest(data)
+def sealed_json(data: bytes, key: str) -> bytes:
+    """Return a JSON object with the digest of its key and bytes as its last member. data: without blanks around it."""
+    digest = _json_digest(data, key)
     return data[:-1] + (b'"digest":"' if data == b"{}" else b',"digest":"') + digest.encode() + b'"}'
 
 
 def unsealed_json(data: bytes, key: str, where: str) -> bytes:
-    """Return what `sealed_json` was called with; bytes without a digest are of an earlier version.
+    """Return what `sealed_json` was called with; bytes without a digest are of an earlier version, as are those with a
+    digest without the key.
 
     Raises: DamagedError if the digest differs.
     """
@@ -331,9 +331,14 @@ def unsealed_json(data: bytes, key: str, where: str) -> bytes:
     if found is None:
         return data
     body = data[: found.start()] + b"}"
-    if xxhash.xxh3_128_hexdigest(body) != found[1].decode():
+    if found[1].decode() not in (_json_digest(body, key), xxhash.xxh3_128_hexdigest(body)):
         raise _damaged(where, key, "it does not have its digest")
     return body
+
+
+def _json_digest(data: bytes, key: str) -> str:
+    """Digest of an object. The key is part of it, so that an object is not taken for another one."""
+    return xxhash.xxh3_128_hexdigest(key.encode() + b"\0" + data)
 
 
 def parse_sealed(data: bytes, key: str, where: str) -> Any:  # Any: plain JSON

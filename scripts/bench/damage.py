@@ -1,12 +1,12 @@
 """Damage a release and a store in every way that is listed, and count what is seen, named and made again.
 
-    python -m scripts.bench.damage release|store|faults|few [--seed 0] [--only TEXT] [--points 8]
+    python -m scripts.bench.damage release|store|scrub|faults|few [--seed 0] [--only TEXT] [--points 8]
 
 `release`: kinds of damage to a release, with and without agreeing checksums, and what `verify` finds. `store`: each
 kind of object of a store is damaged, `scrub` and a run that adds documents follow; the release must have the bytes of
-an undamaged build. `faults`: a build whose disk fails at one write after another (full, read-only, broken, a machine
-that loses what was not flushed), then a run on the same store; `few` at --points or so. Prints a table; exits 1 if
-anything is missed, ends in a traceback or gives another release with exit 0.
+an undamaged build. `scrub`: the same without the run. `faults`: a build whose disk fails at one write after another
+(full, read-only, broken, a machine that loses what was not flushed), then a run on the same store; `few` at --points or
+so. Prints a table; exits 1 if anything is missed, ends in a traceback or gives another release with exit 0.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import traceback
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
+import yaml
 
 from pipeline.errors import BicorpusError
 from pipeline.inspect.verify import verify_files
@@ -62,6 +62,9 @@ def inputs_of(folder: Path, whole: bool = True) -> Path:
     ]
     page["annotate"] = ["classifiers.language", *page["annotate"], "stages.cot"]
     if not whole:
+        with (folder / "solved.jsonl").open("ab") as file:
+            file.write(b"no JSON\n")  # one quarantined record
+        page["ingest"] = {**page.get("ingest", {}), "max_quarantined_share": 0.2}
         os.rename(folder / "web", folder / "later")
         page["sources"] = [source for source in page["sources"] if source["name"] != "web"]
     return write_run(folder, page)
@@ -133,7 +136,7 @@ def one_release(folder: Path, sound: Path, kind: Kind, draw: random.Random, coun
 # The store
 
 OBJECTS = (
-    "shards/web-*.parquet", "shards/zh-*.parquet", "shards/solved-*.parquet", "shards/catalog.json",
+    "shards/zh-*.parquet", "shards/solved-*.parquet", "shards/catalog.json",
     "shards/inputs.json", "annotations/minhash/*/*.parquet",
     "annotations/minhash/*/catalog.json", "annotations/recipes.json", "annotations/tokens/*/*.parquet",
     "index/candidates/*/*/part-*.parquet", "index/candidates/*/catalog.json", "index/dedup/*/*-1.parquet",
@@ -151,55 +154,96 @@ DAMAGES = {
 }
 SWAP = "another of its kind"
 
+MAY_BE_MISSING = ("verdicts/v1/*.parquet", "runs/*.json")
+"""Objects that may be missing: decisions are kept to be read again, and `gc` deletes old records."""
+
 
 def damage_store(folder: Path, seed: int, only: str) -> bool:
     """Damage each kind of object, scrub, and run with more documents; returns whether all releases are the same."""
+    grown = stores_of(folder)
+    expected = digests(folder / "undamaged")
+    counts: Counter[str] = Counter()
+    for pattern, name in store_kinds(only):
+        one_store(folder, grown, expected, pattern, name, random.Random(f"{seed} {pattern} {name}"), counts)
+    print(json.dumps(counts))
+    wrong = ("traceback", "traceback of scrub", "DIFFERENT", "still broken")
+    return not any(counts[name] for name in wrong)
+
+
+def scrub_store(folder: Path, seed: int, only: str) -> bool:
+    """Damage each kind of object and scrub, without a run; returns whether all is seen but what may be missing."""
+    stores_of(folder)
+    counts: Counter[str] = Counter()
+    for pattern, name in store_kinds(only):
+        store = copied(folder)
+        key = damaged(store, pattern, name, random.Random(f"{seed} {pattern} {name}"))
+        seen = scrubbed(store, key)
+        if seen == "unseen by scrub" and name == "missing" and pattern in MAY_BE_MISSING:
+            seen = "no damage"
+        counts[seen] += 1
+        print(f"{seen:<20} {pattern}: {name}", flush=True)
+        shutil.rmtree(store)
+    print(json.dumps(counts))
+    return not (counts["unseen by scrub"] or counts["traceback of scrub"])
+
+
+def stores_of(folder: Path) -> Path:
+    """Build the stores `before` and `undamaged`, unless they are there; returns the run file of the latter, which adds
+    documents.
+    """
     inputs = folder / "inputs"
+    grown = inputs / "grown.yaml"
+    if (folder / "undamaged/releases/v1/checksums.sha256").exists():
+        return grown
+    for name in ("inputs", "before", "undamaged"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     run_path = inputs_of(inputs, whole=False)
     code, said = run(run_path, folder / "before")
     assert code == 0, said
     os.rename(inputs / "later", inputs / "web")
-    page = json.loads(json.dumps(__import__("yaml").safe_load(run_path.read_text())))
+    page = yaml.safe_load(run_path.read_text())
     page["sources"].insert(
         3, {"name": "web", "reader": "stages.readers.wet", "files": "web/*.warc.wet.gz", "rank": 1}
     )
-    grown = write_run(inputs, page, "grown.yaml")
+    write_run(inputs, page, grown.name)
     shutil.copytree(folder / "before", folder / "undamaged")
     code, said = run(grown, folder / "undamaged")
     assert code == 0, said
-    expected = digests(folder / "undamaged")
-    counts: Counter[str] = Counter()
-    for pattern in OBJECTS:
-        for name, change in {**DAMAGES, SWAP: None}.items():
-            if only in f"{pattern}: {name}":
-                draw = random.Random(f"{seed} {pattern} {name}")
-                one_store(folder, grown, expected, pattern, name, change, draw, counts)
-    print(json.dumps(counts))
-    return not (counts["traceback"] or counts["DIFFERENT"] or counts["still broken"])
+    return grown
+
+
+def store_kinds(only: str) -> list[tuple[str, str]]:
+    """Kinds of damage to a store: a pattern of objects, and one of DAMAGES or SWAP."""
+    kinds = [(pattern, name) for pattern in OBJECTS for name in (*DAMAGES, SWAP)]
+    return [kind for kind in kinds if only in ": ".join(kind)]
+
+
+def copied(folder: Path) -> Path:
+    """Copy the store `before`, to be damaged."""
+    shutil.rmtree(folder / "copy", ignore_errors=True)
+    return Path(shutil.copytree(folder / "before", folder / "copy"))
+
+
+def damaged(store: Path, pattern: str, name: str, draw: random.Random) -> str:
+    """Damage one object of a kind; returns its key."""
+    paths = sorted(store.glob(pattern))
+    path = draw.choice(paths)
+    if name == SWAP:
+        path.write_bytes(draw.choice(others_of(store, path, paths)).read_bytes())
+    else:
+        DAMAGES[name](path, draw)
+    return path.relative_to(store).as_posix()
 
 
 def one_store(
-    folder: Path, run_path: Path, expected: dict[str, str], pattern: str, name: str, change: Any, draw: random.Random,
+    folder: Path, run_path: Path, expected: dict[str, str], pattern: str, name: str, draw: random.Random,
     counts: Counter[str],
 ) -> None:  # fmt: skip
-    """Damage one object of a copy of the store, scrub it, run, and print a row. Any: one of DAMAGES."""
-    store = Path(shutil.copytree(folder / "before", folder / "copy"))
+    """Damage one object of a copy of the store, scrub it, run, and print a row."""
+    store = copied(folder)
     try:
-        paths = sorted(store.glob(pattern))
-        path = draw.choice(paths) if paths else None
-        others = [p for p in paths if path and p.read_bytes() != path.read_bytes()]
-        if path is None or (change is None and not others):
-            counts["not applicable"] += 1
-            return
-        if change is None:
-            path.write_bytes(draw.choice(others).read_bytes())
-        else:
-            change(path, draw)
-        key = path.relative_to(store).as_posix()
-        found = cli("scrub", store, "--json", "--quiet")
-        findings = {f["key"]: f for f in json.loads(found.out or "{}").get("findings", ())}
-        named = key in findings or any(key in f["fault"] for f in findings.values())
-        seen = "seen" if named else "unseen by scrub"
+        key = damaged(store, pattern, name, draw)
+        seen = scrubbed(store, key)
         code, said = run(run_path, store)
         if code == -1:
             outcome = "traceback"
@@ -224,6 +268,24 @@ def one_store(
         print(f"{outcome:<32} {seen:<16} {pattern}: {name}  {last}", flush=True)
     finally:
         shutil.rmtree(store)
+
+
+def others_of(store: Path, path: Path, paths: list[Path]) -> list[Path]:
+    """Files that a file may be exchanged for: others of its kind, or else of its format, with other bytes."""
+    same = [p for p in paths if p.read_bytes() != path.read_bytes()]
+    suffix = path.suffix if path.suffix in (".json", ".parquet") else ".json"
+    return same or [p for p in sorted(store.rglob(f"*{suffix}")) if p.read_bytes() != path.read_bytes()]
+
+
+def scrubbed(store: Path, key: str) -> str:
+    """Return whether `scrub` names an object."""
+    try:
+        found = cli("scrub", store, "--json", "--quiet")
+    except BaseException:  # a traceback is what is counted
+        return "traceback of scrub"
+    findings = json.loads(found.out or "{}").get("findings", ())
+    named = any(f["key"] == key or key in f["fault"] for f in findings)
+    return "seen" if named else "unseen by scrub"
 
 
 # Disks that fail
@@ -279,7 +341,13 @@ def one_disk(
         shutil.rmtree(store, ignore_errors=True)
 
 
-CAMPAIGNS = {"release": damage_release, "store": damage_store, "faults": fail_disks, "few": some_disks}
+CAMPAIGNS = {
+    "release": damage_release,
+    "store": damage_store,
+    "scrub": scrub_store,
+    "faults": fail_disks,
+    "few": some_disks,
+}
 
 
 @click.command()

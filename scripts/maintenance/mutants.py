@@ -22,6 +22,7 @@ import importlib.util
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -35,6 +36,9 @@ ROOT = Path(__file__).parents[2]
 BAR = 0.85
 LONGEST_S = 300
 """Seconds after which tests count as having noticed the mutant: it hangs."""
+
+MOST_BYTES = 4 << 30
+"""Memory above which a mutant has an error: a wrong count may ask for any amount."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -250,6 +254,15 @@ def dependents(module: str) -> set[str]:
     return found
 
 
+def forget(name: str) -> None:
+    """Unload a module, also from its package, where `from package import module` would find the one before."""
+    module = sys.modules.pop(name, None)
+    package, _, leaf = name.rpartition(".")
+    names = vars(sys.modules[package]) if package in sys.modules else {}
+    if module is not None and names.get(leaf) is module:
+        del names[leaf]
+
+
 def imports_of(path: Path) -> set[str]:
     """Return the modules that a file imports anywhere, and what may be one."""
     names: set[str] = set()
@@ -277,24 +290,28 @@ def survives(mutant: Mutant, tests: Sequence[str], log: str) -> bool:
     child = os.fork()
     if child == 0:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with open(log, "w") as output:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
         for name in dependents(mutant.module):
-            sys.modules.pop(name, None)
+            forget(name)
         sys.meta_path.insert(0, Finder(mutant))
         import pytest
 
         os._exit(int(pytest.main([*OPTIONS, *tests])))
     begin = time.monotonic()
-    while time.monotonic() - begin < LONGEST_S:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    ended = 0
+    try:
+        while not ended and time.monotonic() - begin < LONGEST_S:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.05)
+    finally:
+        if not ended:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    return bool(ended) and os.waitstatus_to_exitcode(status) == 0
 
 
 def drawn(modules: Sequence[str], n: int, seed: int) -> list[Mutant]:
@@ -338,6 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{source_path(mutant.module).relative_to(ROOT)}:{mutant.line}: {mutant.change}")
         return 0
     os.chdir(ROOT)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process with a mutant is left
     survivors, n_run = [], 0
     for mutant, survived in run(mutants, options.tests, options.log):
         n_run += 1

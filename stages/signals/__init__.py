@@ -162,6 +162,9 @@ duplicate_9_gram_char_share, duplicate_10_gram_char_share: word characters in n-
 PHRASE = ("lorem", "ipsum")
 """Two adjacent words of placeholder text."""
 
+MAX_KEYS = 1 << 23
+"""N-grams that are counted in one pass, in 256 MiB; a text above the default size of a document may take several."""
+
 _UNITS = 1 + len(CHAR_COUNTS)  # where each group of counts begins in a row
 _LINES = _UNITS + len(UNIT_COUNTS)
 _SENTENCES = _LINES + len(LINE_COUNTS)
@@ -283,7 +286,11 @@ def _count(  # type: ignore[no-untyped-def]
         if n_codes >= n_lines:
             n_lines = max(n_lines, max_lines(classes, starts[doc], starts[doc + 1]))
     hashes, ends = np.empty(n_units, np.uint64), np.empty(n_units, np.int32)
-    table, paragraphs, labels = new_firsts(max(n_units, n_lines)), new_firsts(n_lines), new_firsts(n_lines)
+    table, paragraphs, labels = (
+        new_firsts(max(min(n_units, MAX_KEYS), n_lines)),
+        new_firsts(n_lines),
+        new_firsts(n_lines),
+    )
     for doc in range(n_docs):
         start, end, profile = starts[doc], starts[doc + 1], profiles[doc]
         row = counts[doc]

@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numba import njit
 
-from stages.kernels.text.firsts import clear, first_place
+from stages.kernels.text.firsts import clear, first_place, new_firsts
+from stages.kernels.text.hashing import mix
 
 TOP_ORDERS = (2, 3, 4)
 DUPLICATE_ORDERS = (5, 6, 7, 8, 9, 10)
@@ -27,7 +28,8 @@ REPEAT_COUNTS = (
 def count_repeats(hashes, ends, n_units, table, counts):  # type: ignore[no-untyped-def]  # numba infers types
     """Measure the repeats of one text.
 
-    Args: hashes, uint64 (n_units,), and ends, int32 (n_units,), from `count_units`; table, Firsts for n_units keys.
+    Args: hashes, uint64 (n_units,), and ends, int32 (n_units,), from `count_units`; the hashes are overwritten. table,
+    Firsts for any number of keys: with fewer than n_units, the n-grams are counted in several passes.
     Writes counts, int64 (11,), in the order of REPEAT_COUNTS: characters of all occurrences of the most frequent
     n-gram, characters of all occurrences but the first of any n-gram, distinct units, and the sum of c ln c over their
     numbers of occurrences c, in millionths.
@@ -36,9 +38,7 @@ def count_repeats(hashes, ends, n_units, table, counts):  # type: ignore[no-unty
     firsts = np.empty(n_units, np.int32)  # position of the first equal n-gram, valid at `positions`
     totals = np.empty(n_units, np.int32)  # occurrences of the n-gram whose first position this is
     positions = np.arange(n_units).astype(np.int32)  # positions of n-grams that occur at least twice
-    clear(table, n_units)
-    for i in range(n_units):
-        _add(table, hashes[i], i, firsts, totals)
+    _add_all(table, hashes, positions, n_units, firsts, totals)
     n_distinct = 0
     nats = 0.0
     for i in range(n_units):
@@ -49,15 +49,14 @@ def count_repeats(hashes, ends, n_units, table, counts):  # type: ignore[no-unty
     counts[9], counts[10] = n_distinct, round(nats * 1e6)
     n_positions = _keep_repeated(positions, n_units, firsts, totals)
     for order in range(2, 11):
-        clear(table, n_positions)
         n_pairs = 0
         for k in range(n_positions - 1):
             i = positions[k]
             if positions[k + 1] == i + 1:
-                pair = np.uint64(firsts[i]) << np.uint64(32) | np.uint64(firsts[i + 1])
-                _add(table, pair, i, firsts, totals)
+                hashes[n_pairs] = np.uint64(firsts[i]) << np.uint64(32) | np.uint64(firsts[i + 1])
                 positions[n_pairs] = i
                 n_pairs += 1
+        _add_all(table, hashes, positions, n_pairs, firsts, totals)
         n_positions = _keep_repeated(positions, n_pairs, firsts, totals)
         if n_positions == 0:
             return
@@ -68,11 +67,40 @@ def count_repeats(hashes, ends, n_units, table, counts):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def _add(table, key, i, firsts, totals):  # type: ignore[no-untyped-def]
-    """Count one occurrence of a key at position i."""
-    first = first_place(table, key, i)
-    firsts[i] = first
-    totals[first] = 1 if first == i else totals[first] + 1
+def _add_all(table, keys, positions, n_keys, firsts, totals):  # type: ignore[no-untyped-def]
+    """Count occurrences of n_keys keys, each at its position, in as many passes as the table needs: each pass takes the
+    keys of some hashes. Keys that crowd into one pass, which a text can be made for, are counted in a larger table.
+    """
+    capacity = len(table.slots) // 4
+    n_parts = 1
+    while n_parts * capacity < n_keys:
+        n_parts *= 2
+    for part in range(n_parts):
+        if not _add_part(table, keys, positions, n_keys, firsts, totals, part, n_parts):
+            _add_part(new_firsts(n_keys), keys, positions, n_keys, firsts, totals, 0, 1)
+            return
+
+
+@njit(cache=True, nogil=True)
+def _add_part(table, keys, positions, n_keys, firsts, totals, part, n_parts):  # type: ignore[no-untyped-def]
+    """Count the keys of one part of n_parts, a power of two; returns False if they do not fit into the table."""
+    capacity = len(table.slots) // 4
+    clear(table, min(n_keys, capacity))
+    most, n_new = capacity + capacity // 2, 0
+    for k in range(n_keys):
+        if n_parts > 1 and mix(keys[k]) & np.uint64(n_parts - 1) != np.uint64(part):
+            continue
+        i = positions[k]
+        first = first_place(table, keys[k], i)
+        firsts[i] = first
+        if first == i:
+            totals[i] = 1
+            n_new += 1
+            if n_new > most:
+                return False
+        else:
+            totals[first] += 1
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.inspect.scrub import named_objects
 from pipeline.planning.repair import repair_of
+from pipeline.storage.run_records import read_record
 from pipeline.storage.store import open_store
 from tests.helpers.build import cli, digests, reference
 
@@ -98,3 +103,77 @@ def test_a_lost_file_of_compared_pairs_takes_the_others_along(tmp_path: Path) ->
     repair = repair_of(store, "index/dedup/0123abcd/web-0011-1.parquet")
     assert repair.folders == ("index/dedup/0123abcd",)
     assert repair_of(store, "index/dedup/0123abcd/catalog.json").folders == repair.folders
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["shards/catalog.json", "shards/inputs.json", "annotations/recipes.json", "annotations/exact/*/catalog.json",
+     "global/dedup/*/catalog.json", "index/candidates/*/catalog.json", "index/dedup/*/catalog.json",
+     "releases/_heads/v1.json", "releases/v1/checksums.sha256"],
+)  # fmt: skip
+def test_a_missing_catalog_is_named(store: Path, pattern: str) -> None:
+    """Nothing in a folder names its catalog; the record of the run or the release tells that it is gone."""
+    path = next(store.glob(pattern))
+    path.unlink()
+    code, findings = scrub(store)
+    assert code == 5 and list(findings) == [key_of(store, path)]
+    assert findings[key_of(store, path)]["fault"].startswith("missing;")
+
+
+def test_a_folder_that_no_finished_run_used_needs_no_catalog(store: Path) -> None:
+    """A run that is killed before its first commit leaves sidecars that no catalog lists."""
+    folder = store / "annotations/exact/v9-00000000"
+    folder.mkdir()
+    pq.write_table(pa.table({"exact": [1]}), folder / "zh-0011.parquet")
+    assert scrub(store) == (0, {})
+
+
+@pytest.mark.parametrize("pattern", ["runs/*.json", "releases/_heads/v1.json"])
+def test_a_changed_value_in_a_record_is_damage(store: Path, pattern: str) -> None:
+    """Records of runs and heads of releases carry a digest: JSON that still parses is not enough."""
+    path = next(store.glob(pattern))
+    text = path.read_text()
+    path.write_text(text.replace("v1", "v2", 1))
+    code, findings = scrub(store)
+    assert code == 5 and list(findings) == [key_of(store, path)]
+    assert "digest" in findings[key_of(store, path)]["fault"]
+
+
+@pytest.mark.parametrize("command", ["status", "plan"])
+def test_a_damaged_record_is_one_line(store: Path, command: str) -> None:
+    """Commands that read the records of runs name a damaged one instead of ending in a traceback."""
+    path = next(store.glob("runs/*.json"))
+    path.write_bytes(path.read_bytes()[:100])
+    arguments = ("plan", reference().run_path) if command == "plan" else ("status",)
+    ended = cli(*arguments, "--store", store)
+    assert ended.code != 0 and key_of(store, path) in ended.err and "Traceback" not in ended.err
+
+
+def test_a_record_without_a_digest_is_of_an_earlier_version(store: Path) -> None:
+    """A record of an earlier version is read as it is."""
+    path = next(store.glob("runs/*.json"))
+    record = json.loads(path.read_text())
+    del record["digest"], record["catalogs"]
+    path.write_text(json.dumps(record, indent=1))
+    assert scrub(store) == (0, {})
+    assert read_record(open_store(str(store)), key_of(store, path)) == record
+
+
+def test_an_empty_list_of_checksums_is_damage(store: Path) -> None:
+    """A release whose list of checksums names nothing is not one without files."""
+    path = store / "releases/v1/checksums.sha256"
+    path.write_bytes(b"")
+    code, findings = scrub(store, "--repair")
+    assert code == 0 and list(findings) == [key_of(store, path)]
+    assert "does not list" in findings[key_of(store, path)]["fault"] and not path.exists()
+
+
+def test_a_catalog_of_shards_names_quarantined_records() -> None:
+    """A group of which records were quarantined has a file of them, which must be there; others have none."""
+    entry = {"source": "zh", "shards": [["zh-0011-0", 3]]}
+    entries = {
+        "zh-0011": {**entry, "quarantined": {"invalid_json": 1}},
+        "zh-0022": {**entry, "quarantined": {}},
+    }
+    assert "quarantine/zh/zh-0011.parquet" in list(named_objects("shards/catalog.json", entries))
+    assert "quarantine/zh/zh-0022.parquet" not in list(named_objects("shards/catalog.json", entries))

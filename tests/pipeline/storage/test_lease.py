@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
 from pipeline.storage.lease import Lease, commit, delete_given_up, held, hold
+from pipeline.storage.seal import parse_sealed
 from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
@@ -137,7 +138,10 @@ def test_a_sleeper_is_overtaken_and_fenced(store: Store, start: Start) -> None:
         holder.send_signal(signal.SIGCONT)
         print("go", file=holder.stdin, flush=True)
         assert "lost" in holder.stdout.readline()
-        assert json.loads(store.get("manifest.json")) == {"by": "parent", "token": token + 1}
+        assert parse_sealed(store.get("manifest.json"), "manifest.json", "") == {
+            "by": "parent",
+            "token": token + 1,
+        }
 
 
 def test_commit_refuses_a_lower_token(store: Store) -> None:
@@ -145,11 +149,11 @@ def test_commit_refuses_a_lower_token(store: Store) -> None:
     with hold(store, NAME) as lease:
         commit(store, "m.json", {"n": 1}, lease)
         commit(store, "m.json", {"n": 2}, lease)
-        assert json.loads(store.get("m.json")) == {"n": 2, "token": lease.token}
+        assert parse_sealed(store.get("m.json"), "m.json", "m.json") == {"n": 2, "token": lease.token}
         store.put("m.json", json.dumps({"n": 3, "token": lease.token + 1}).encode())
         with pytest.raises(LeaseError, match="later run"):
             commit(store, "m.json", {"n": 4}, lease)
-        assert json.loads(store.get("m.json"))["n"] == 3
+        assert parse_sealed(store.get("m.json"), "m.json", "m.json")["n"] == 3
 
 
 @pytest.mark.parametrize(
@@ -227,7 +231,7 @@ def test_tokens_rise_over_a_deletion(store: Store) -> None:
         with pytest.raises(LeaseError):
             commit(store, "m.json", {"n": 3}, early)
     early.release()
-    assert json.loads(store.get("m.json"))["n"] == 2
+    assert parse_sealed(store.get("m.json"), "m.json", "m.json")["n"] == 2
 
 
 def test_a_lease_is_one_object(store: Store) -> None:

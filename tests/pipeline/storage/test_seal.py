@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from pipeline.dataset.shard import parquet_writer
 from pipeline.errors import DamagedError
@@ -123,4 +124,13 @@ def test_catalogs_have_digests(tmp_path: Path) -> None:
             Catalog.load(store, "shards/catalog.json")
     path.write_bytes(b'{"entries":{"a":{"rows":10}},"header":{}}')
     assert Catalog.load(store, "shards/catalog.json").entries == {"a": {"rows": 10}}
-    assert parse_sealed(sealed_json(b"{}"), "k", "k") == {}
+    assert parse_sealed(sealed_json(b"{}", "k"), "k", "k") == {}
+
+
+def test_json_under_another_key_is_refused() -> None:
+    """The copy of another JSON object is damage; a digest without a key is of an earlier version."""
+    data = sealed_json(b'{"a":1}', "runs/a.json")
+    with pytest.raises(DamagedError, match="digest"):
+        parse_sealed(data, "runs/b.json", "")
+    before = b'{"a":1,"digest":"' + xxhash.xxh3_128_hexdigest(b'{"a":1}').encode() + b'"}'
+    assert parse_sealed(before, "runs/b.json", "") == parse_sealed(data, "runs/a.json", "") == {"a": 1}
