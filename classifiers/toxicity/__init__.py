@@ -9,6 +9,9 @@ Reads canonical text and its language; writes
 - `toxic_share`, the share of windows with a probability above 0.5;
 - `self_harm`, from 0 to 1, of the same number of windows: people who speak of killing or harming themselves.
 
+The log-odds of a window are the smaller of two: how much it looks like abuse rather than any text, and how much it
+looks like contempt rather than another post on its topics. One model for both must trade one against the other.
+A window that is hardly abuse by the first has no score of 0.7.
 A window has 64 tokens and overlaps the next one by 32; a shorter document is one window. Trained on Chinese and
 English; for other languages the scores are not reliable. Thresholds are up to the run file; the defaults only flag.
 """
@@ -48,9 +51,13 @@ self-harm. Null for a document without text, or without a single letter, ideogra
 WINDOWS_PER_WORST = 16
 """One more of the worst windows is included in `score` and `self_harm` per this many windows of a document."""
 
-
 RECOUNT_ABOVE = -2.0
 """Log-odds of a window above which each distinct feature of it counts once."""
+
+LIFT = 1.2
+"""Added to the log-odds against any text before the smaller of these and of those against other posts is taken."""
+SURE, DOUBTFUL = 0.5, 0.8
+"""Log-odds against any text below which a window has at most DOUBTFUL, a score of 0.69."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +106,10 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
     sums, begins = sum_windows(
         text.codes, text.classes, text.starts, load_tables().fold, model.weights, floors
     )
-    odds = to_steps(sums * WEIGHT_STEP + np.repeat(shift, np.diff(begins), axis=0))
-    steps, shares = sum_up(odds, begins)
+    odds = sums * WEIGHT_STEP + np.repeat(shift, np.diff(begins), axis=0)
+    most = np.where(odds[:, 0] < SURE, np.minimum(odds[:, 0] + LIFT, DOUBTFUL), odds[:, 0] + LIFT)
+    odds[:, 0] = np.minimum(most, odds[:, 2])
+    steps, shares = sum_up(to_steps(odds), begins)
     score, worst, harm = to_scores(steps).T
     empty = begins[1:] == begins[:-1]
     columns = (score, worst, shares.astype(np.float32), harm)
@@ -111,8 +120,8 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 def sum_up(odds, begins):  # type: ignore[no-untyped-def]  # numba infers types
     """Aggregate the windows of each document.
 
-    Args: odds, int64 (n_windows, N_SCORERS), log-odds of all windows, in ODDS_STEP; begins, int64 (n_docs + 1,),
-    offsets of the documents.
+    Args: odds, int64 (n_windows, N_SCORERS), log-odds of toxicity and of self-harm of all windows, in ODDS_STEP; the
+    third column is not read; begins, int64 (n_docs + 1,), offsets of the documents.
     Returns: int64 (n_docs, 3), toxicity of the worst windows and of the worst one and self-harm of the worst windows,
     in ODDS_STEP; float64 (n_docs,), share of windows with log-odds of toxicity above 0, to three decimals.
     """
@@ -134,7 +143,7 @@ def sum_up(odds, begins):  # type: ignore[no-untyped-def]  # numba infers types
 
 STAGE = Stage(
     name="toxicity",
-    version=2,
+    version=3,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

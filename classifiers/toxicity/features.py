@@ -18,15 +18,17 @@ from stages.kernels.text.tables import DIGIT, HAN, HANGUL, LATIN, MARK, OTHER, S
 from stages.kernels.text.units import unit_end
 
 HASH_BITS = 18
-N_CELLS = 1 << HASH_BITS
+N_CELLS = 2 << HASH_BITS
+"""Cells of n-grams that end with an ideograph, kana or emoji, then as many of those that end with a word. In one table
+English words would add noise to Chinese n-grams and the reverse."""
 N_FAMILIES = 2
 """Languages written without spaces between words, and all others; see `classifiers.linear.families.find_families`."""
 N_ROWS = N_CELLS + N_FAMILIES
 """Rows of the weight table: one cell per feature hash, then one per family."""
 LEAST = 48
 """A window with fewer features counts as having this many, so that two or three words do not weigh like a passage."""
-N_SCORERS = 2
-"""Columns of the weight table: contempt and abuse, and self-harm."""
+N_SCORERS = 3
+"""Columns of the weight table: abuse against any text, self-harm, and contempt against other posts on its topics."""
 BLOCK = 32
 """Tokens per block; a window, the unit of scoring, consists of two adjacent blocks."""
 MAX_LETTERS = 24
@@ -74,11 +76,11 @@ def list_features(codes, classes, starts, fold):  # type: ignore[no-untyped-def]
 def sum_windows(codes, classes, starts, fold, weights, floors):  # type: ignore[no-untyped-def]
     """Sum the weights of each window of each document, divided by the square root of its number of features.
 
-    A window with a sum above its floor, which few are, is summed again with each distinct feature counted once, so that
-    a word repeated through a table or a cheer does not decide.
+    A window with one of the first two sums above its floor, which few are, is summed again with each distinct feature
+    counted once, so that a word repeated through a table or a cheer does not decide.
 
     Args: codes, classes, starts, a TextView; fold, of match text; weights, int16 (N_ROWS, N_SCORERS); floors, float64
-    (n_docs, N_SCORERS), in steps of the weights.
+    (n_docs, N_SCORERS), in steps of the weights; that of the third is not used.
     Returns: float64 (n_windows, N_SCORERS), sums of all windows; int64 (n_docs + 1,), offsets of the documents in them.
     """
     n_docs = len(starts) - 1
@@ -88,20 +90,23 @@ def sum_windows(codes, classes, starts, fold, weights, floors):  # type: ignore[
     for doc in range(n_docs):
         n_blocks = note_features(codes, classes, fold, starts[doc], starts[doc + 1], rows, ends)
         at = begins[doc]
-        begin = done = toxic_before = harm_before = 0
+        begin = done = toxic_before = harm_before = post_before = 0
         for block in range(n_blocks):
-            toxic = harm = 0  # a loop over scorers takes a quarter longer
+            toxic = harm = post = 0  # a loop over scorers takes a quarter longer
             for i in range(done, ends[block]):
                 toxic += weights[rows[i], 0]
                 harm += weights[rows[i], 1]
+                post += weights[rows[i], 2]
             if block > 0 or n_blocks == 1:
                 size = np.sqrt(max(ends[block] - begin, LEAST))
                 sums[at, 0], sums[at, 1] = (toxic_before + toxic) / size, (harm_before + harm) / size
+                sums[at, 2] = (post_before + post) / size
                 if sums[at, 0] > floors[doc, 0] or sums[at, 1] > floors[doc, 1]:
                     now += 1
                     sum_distinct(rows, begin, ends[block], weights, seen, now, sums[at])
                 at += 1
-            begin, toxic_before, harm_before, done = done, toxic, harm, ends[block]
+            begin, done = done, ends[block]
+            toxic_before, harm_before, post_before = toxic, harm, post
         begins[doc + 1] = at
     return sums[: begins[n_docs]], begins
 
@@ -113,7 +118,7 @@ def sum_distinct(rows, begin, end, weights, seen, now, sums):  # type: ignore[no
     Args: rows[begin:end], the cells of its features; seen, int32 (N_CELLS,), with `now` for no cell yet.
     Writes sums, float64 (N_SCORERS,), and seen.
     """
-    toxic = harm = n = 0
+    toxic = harm = post = n = 0
     for i in range(begin, end):
         row = rows[i]
         if seen[row] != now:
@@ -121,8 +126,9 @@ def sum_distinct(rows, begin, end, weights, seen, now, sums):  # type: ignore[no
             n += 1
             toxic += weights[row, 0]
             harm += weights[row, 1]
+            post += weights[row, 2]
     size = np.sqrt(max(n, LEAST))
-    sums[0], sums[1] = toxic / size, harm / size
+    sums[0], sums[1], sums[2] = toxic / size, harm / size, post / size
 
 
 @njit(cache=True, nogil=True)
@@ -165,16 +171,17 @@ def note_features(codes, classes, fold, start, end, rows, ends):  # type: ignore
         if n_tokens and n_tokens % BLOCK == 0:
             ends[n_tokens // BLOCK - 1] = n_rows
         n_tokens += 1
-        n_rows = note_cell(key, rows, n_rows)
+        first = 0 if n_letters == 0 else N_CELLS // 2
+        n_rows = note_cell(key, first, rows, n_rows)
         both = np.uint64(0)
         if last:
             both = mix(last * ODD_A + key)
-            n_rows = note_cell(both, rows, n_rows)
+            n_rows = note_cell(both, first, rows, n_rows)
             if pair and kind >= HAN:
-                n_rows = note_cell(mix(pair * ODD_A + key), rows, n_rows)
+                n_rows = note_cell(mix(pair * ODD_A + key), first, rows, n_rows)
         for size in range(4, min(n_letters, 5) + 1):
-            n_rows = note_cell(hash_letters(letters, 0, size, _HEAD), rows, n_rows)
-            n_rows = note_cell(hash_letters(letters, n_letters - size, n_letters, _TAIL), rows, n_rows)
+            n_rows = note_cell(hash_letters(letters, 0, size, _HEAD), first, rows, n_rows)
+            n_rows = note_cell(hash_letters(letters, n_letters - size, n_letters, _TAIL), first, rows, n_rows)
         last, pair, i = key, both, stop
     if n_tokens:
         ends[(n_tokens - 1) // BLOCK] = n_rows
@@ -182,9 +189,9 @@ def note_features(codes, classes, fold, start, end, rows, ends):  # type: ignore
 
 
 @njit(cache=True, nogil=True, inline="always")
-def note_cell(key, rows, n_rows):  # type: ignore[no-untyped-def]
-    """Append the cell of a feature; returns the new number of features."""
-    rows[n_rows] = key >> np.uint64(64 - HASH_BITS)
+def note_cell(key, first, rows, n_rows):  # type: ignore[no-untyped-def]
+    """Append the cell of a feature, in the half of the table that begins at `first`; returns the number of features."""
+    rows[n_rows] = first + np.int32(key >> np.uint64(64 - HASH_BITS))
     return n_rows + 1
 
 

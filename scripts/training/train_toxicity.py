@@ -15,6 +15,7 @@ import random
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,36 @@ ORDINARY = frozenset("documents web reviews news chat SMILE adult".split())
 N_MINED, N_COPIES = 4_000, 3
 SHIFTS = (-0.65, 0.0)
 """Added to the log-odds of both scorers: half of a set is toxic, hardly any web page is."""
+N_HARD = 1_500  # passages of each kind of ordinary text that the scorer against posts learns from
+
+
+class Posts(NamedTuple):
+    """How contempt is told from other posts in one language.
+
+    counts: kinds of examples and how often each counts; a third: every third one. share: of the log-odds against any
+    text that is added. shift: added to the log-odds. settings: of training.
+    """
+
+    counts: dict[str, float]
+    share: float
+    shift: float
+    settings: Settings
+
+
+POSTS = {
+    "zh": Posts(
+        {"COLD train": 20, "SWSR": 1 / 3, "read": 3, "abuse lists": 4, "documents": 8, "web": 3},
+        0.25,
+        -1.0,
+        Settings(epochs=1, rate=0.2, decay=5e-3, dropout=0.3, root=True, least=LEAST),
+    ),
+    "en": Posts(
+        {"Davidson": 1, "Stormfront": 1, "Surge": 1, "read": 1},
+        0.5,
+        -0.8,
+        Settings(epochs=3, rate=0.2, decay=3e-3, dropout=0.4, root=True, least=LEAST),
+    ),
+}
 
 
 def language_of(hint: str) -> str:
@@ -167,13 +198,19 @@ def surround(example: Example, around: list[str], rng: random.Random) -> Example
     return example._replace(text=text)
 
 
+def features_of(examples: list[Example]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct features of each example; see `list_features`."""
+    text = view(pa.array([e.text for e in examples], pa.large_string()))
+    rows, starts = list_features(text.codes, text.classes, text.starts, load_tables().fold)
+    return rows, starts
+
+
 def train(examples: list[Example], shift: float, settings: Settings) -> tuple[np.ndarray, float]:
     """Fit one scorer, add the ordinary examples with the highest scores N_COPIES times, and fit again.
 
     Returns: int16 (N_ROWS,) weights and the bias.
     """
-    text = view(pa.array([e.text for e in examples], pa.large_string()))
-    rows, starts = list_features(text.codes, text.classes, text.starts, load_tables().fold)
+    rows, starts = features_of(examples)
     families = np.array([e.language != "zh" for e in examples], np.int64)
     labels = np.array([e.label for e in examples], np.int8)
     chosen = np.arange(len(examples))
@@ -193,6 +230,56 @@ def train(examples: list[Example], shift: float, settings: Settings) -> tuple[np
                 hard = found[np.argsort(-odds[found], kind="stable")[:N_MINED]]
                 chosen = np.concatenate([chosen, np.repeat(hard, N_COPIES)])
     return np.clip(np.rint(weights / WEIGHT_STEP), -32767, 32767).astype(np.int16), bias + shift
+
+
+def list_posts(data: Path, folder: Path, toxic: list[Example], ordinary: list[Example]) -> list[Example]:
+    """Labelled sets, lists of abuse and `ordinary`, of which the hardest come first."""
+    return [
+        *sets.cold(data, "train"),
+        *sets.swsr(folder),
+        *sets.davidson(folder),
+        *sets.stormfront(folder),
+        *sets.surge(folder),
+        *sets.read_windows(data),
+        *(e for e in toxic if e.kind == "abuse lists"),
+        *ordinary,
+    ]
+
+
+def hardest(ordinary: list[Example], weights: np.ndarray) -> list[Example]:
+    """The Chinese documents and web passages with the highest scores against any text, N_HARD of each."""
+    chosen = [e for e in ordinary if e.language == "zh" and e.kind in ("documents", "web")]
+    rows, starts = features_of(chosen)
+    sums = np.concatenate([[0.0], np.cumsum(weights[rows].astype(np.float64))])
+    odds = np.diff(sums[starts]) / np.sqrt(np.maximum(np.diff(starts), LEAST))
+    ranked = [chosen[i] for i in np.argsort(-odds, kind="stable")]
+    return [e for kind in ("documents", "web") for e in [e for e in ranked if e.kind == kind][:N_HARD]]
+
+
+def train_posts(examples: list[Example], toxic: tuple[np.ndarray, float]) -> tuple[np.ndarray, float]:
+    """Fit contempt against other posts, each language alone, and add a share of the scorer against any text.
+
+    Ordinary text is left out but for the hardest of it: beside it, the topics themselves look like contempt.
+
+    Args: examples, of `list_posts`; toxic, weights and bias of the scorer against any text.
+    Returns: int16 (N_ROWS,) weights and the bias.
+    """
+    total = np.zeros(N_ROWS)
+    for family, (language, posts) in enumerate(POSTS.items()):
+        chosen = []
+        for kind, count in posts.counts.items():
+            of_kind = [e for e in examples if e.kind == kind and e.language == language]
+            chosen += of_kind[:: max(round(1 / count), 1)] * max(int(count), 1)
+        rows, starts = features_of(chosen)
+        shapes = np.full((len(chosen), 1), N_CELLS + family)
+        labels = np.array([e.label for e in chosen], np.int8)
+        weights, bias = fit(rows, starts, shapes, labels, N_ROWS, posts.settings)
+        half, row = slice(family * N_CELLS // 2, (family + 1) * N_CELLS // 2), N_CELLS + family
+        total[half] = weights[half] + posts.share * toxic[0][half] * WEIGHT_STEP
+        total[row] = (
+            weights[row] + bias + posts.share * (toxic[0][row] * WEIGHT_STEP + toxic[1]) + posts.shift
+        )
+    return np.clip(np.rint(total / WEIGHT_STEP), -32767, 32767).astype(np.int16), 0.0
 
 
 def score(model: toxicity.Model, texts: list[str], labels: list[str]) -> dict[str, np.ndarray]:
@@ -285,6 +372,9 @@ def main() -> None:
         train(examples + ordinary, shift, settings)
         for examples, shift in zip((toxic, harm), SHIFTS, strict=True)
     ]
+    hard = hardest(ordinary, fitted[0][0])
+    posts = list_posts(arguments.data, arguments.sets, toxic, hard)
+    fitted.append(train_posts(posts, fitted[0]))
     weights, biases = zip(*fitted, strict=True)
     np.savez_compressed(arguments.out, weights=np.stack(weights, axis=1), biases=np.array(biases))
     model = toxicity.load_model(str(arguments.out))
