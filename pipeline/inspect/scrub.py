@@ -248,7 +248,9 @@ def named_objects(catalog: str, entries: Mapping[str, dict[str, Any]]) -> Iterat
     if catalog == SHARDS:
         yield from (f"shards/{shard[0]}.parquet" for entry in entries.values() for shard in entry["shards"])
         yield from (
-            f"quarantine/{entry['source']}/{name}.parquet" for name, entry in entries.items() if entry["quarantined"]
+            f"quarantine/{entry['source']}/{name}.parquet"
+            for name, entry in entries.items()
+            if entry["quarantined"]
         )
     elif catalog == IMPORTS:
         yield from (table_key(name, entry["table"]) for name, entry in entries.items())

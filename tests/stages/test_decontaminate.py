@@ -245,7 +245,9 @@ CURVE = f"已知双曲线 {EQUATION} 的离心率为 2, 求渐近线的方程。
 def test_a_common_equation_is_no_hit(tmp_path: Path, text: str, is_hit: bool) -> None:
     """Of an item that is mostly formulas the words must occur too; other numbers do not matter."""
     annotate = STAGE.load(Config(benchmarks=(write(tmp_path, [("curves", "1", CURVE)]),)))
-    assert bool(annotate(pa.table({"text": pa.array([text], pa.large_string())}))["n_hits"][0].as_py()) == is_hit
+    assert (
+        bool(annotate(pa.table({"text": pa.array([text], pa.large_string())}))["n_hits"][0].as_py()) == is_hit
+    )
 
 
 def test_short_items_must_be_whole(tmp_path: Path) -> None:

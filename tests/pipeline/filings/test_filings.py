@@ -98,7 +98,11 @@ def test_public_data_sets_are_listed_by_size() -> None:
     """Those above 3 % of all are named as large; whether a category was used is blank while one source states none."""
     rows = [["big", 10, 9, 970, None, None], ["small", 1, 1, 30, None, None]]
     found = {key: value for key, _, value in category_fields(PUBLIC_DATA, YES, rows)}
-    assert found["public_large"] == ["big"] and found["public_other"] == ["small"] and found["public_used"] == YES
+    assert (
+        found["public_large"] == ["big"]
+        and found["public_other"] == ["small"]
+        and found["public_used"] == YES
+    )
     assert {key: value for key, _, value in category_fields(SYNTHETIC, None, [])}["synthetic_used"] is None
 
 
