@@ -36,7 +36,8 @@ LIBRARIES = (
 
 EXTRAS = {
     "models": ("torch", "transformers"), "llm": ("openai", "jsonschema"), "kenlm": ("ufal-kenlm", "sentencepiece"),
-    "train": ("fasttext-community", "lightgbm", "scikit-learn"),
+    "train": ("fasttext-community", "lightgbm", "scikit-learn"), "sentencepiece": ("sentencepiece",),
+    "pdf": ("pypdfium2",), "pinyin": ("pypinyin",),
 }  # fmt: skip
 """Distributions of each extra."""
 
