@@ -237,7 +237,7 @@ def missing_catalogs(
         for key in catalogs:
             folder = f"{key.rpartition('/')[0]}/"
             if key not in objects and any(other.startswith(folder) for other in objects):
-                yield key, message(f"missing; {record} names it")
+                yield key, message(f"missing, but used by the run of {record}")
         if catalogs:
             return
 

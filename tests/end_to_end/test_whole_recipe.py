@@ -16,13 +16,14 @@ from tests.helpers.passage_texts import MEETING, NOTICE, SOLVED, prose
 
 
 def rows() -> list[dict[str, Any]]:
-    """Pages that share passages, contain worked solutions, or are copies of others."""
+    """Pages that share passages, contain worked solutions or are copies of others, and menus for the lowest bucket."""
     pages = [
         [prose(20 + i, 260), NOTICE if i % 2 else MEETING, *([SOLVED] if i % 3 == 0 else [])]
         for i in range(12)
     ]
     texts = ["\n\n".join(parts[:: 1 if i % 4 else -1]) for i, parts in enumerate(pages)]
     texts += [texts[3] + "（转载）", f"{NOTICE}\n{MEETING}", SOLVED.replace("水池", "油罐")]
+    texts.append("\n".join(f"首页 | 登录 | 注册 | 上一篇：暂无 | 版权所有 | 返回顶部 {i}" for i in range(60)))
     return [{"id": f"p{i}", "text": text} for i, text in enumerate(texts)]
 
 

@@ -117,7 +117,7 @@ def test_a_missing_catalog_is_named(store: Path, pattern: str) -> None:
     path.unlink()
     code, findings = scrub(store)
     assert code == 5 and list(findings) == [key_of(store, path)]
-    assert findings[key_of(store, path)]["fault"].startswith("missing;")
+    assert findings[key_of(store, path)]["fault"].startswith("missing")
 
 
 def test_a_folder_that_no_finished_run_used_needs_no_catalog(store: Path) -> None:
