@@ -237,11 +237,12 @@ def _aside(html: str) -> Iterator[str]:
     from resiliparse.parse.html import HTMLTree
 
     document = HTMLTree.parse(html).document
+    assert document is not None, "a page of text has a document"
     found = [node.text for node in document.query_selector_all("h1, title, figcaption, [class*=caption]")]
     for node in document.query_selector_all("meta"):
         if (node.getattr("name") or node.getattr("property") or "").lower() in DESCRIPTIONS:
-            found.append(node.getattr("content") or "")
-    for text in found:
+            found.append(node.getattr("content"))
+    for text in filter(None, found):
         yield from filter(None, map(letters, {text, *text.split("\n")}))
 
 

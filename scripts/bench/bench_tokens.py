@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.tokens import Config, load_tokenizer
+from stages.tokens import Config, load_library
 from stages.tokens.encoder import Encoder
 
 LANGUAGES = {"zh": ("zh", "lzh"), "en": ("en",)}
@@ -91,7 +91,7 @@ def memory(path: str, unit: str, n_bytes: int) -> tuple[float, float, bool]:
 
 
 def _memory(path: str, unit: str, n_bytes: int) -> tuple[float, float, bool]:
-    encoder = Encoder(load_tokenizer(path))
+    encoder = Encoder(load_library(path))
     column = pa.array(
         [(unit * (n_bytes // len(unit.encode()) + 1))[: n_bytes // len(unit[0].encode())]], pa.large_string()
     )
@@ -121,7 +121,7 @@ def main(
     """PATHS: Parquet files with texts and their language."""
     texts = read(paths, cut)
     for path in (Config().tokenizer, *tokenizers):
-        encoder = Encoder(load_tokenizer(path))
+        encoder = Encoder(load_library(path))
         size = len(json.loads(Path(path).read_bytes())["model"]["vocab"])
         click.echo(f"\n{Path(path).stem}, {size:,} tokens, {'kernel' if encoder.exact else 'library'}")
         if equal:

@@ -43,6 +43,7 @@ def main(
     chosen = [r for lang in LABELS for r in [r for r in rows if _language(r) == lang][: n // 2]]
     services = open_services(open_store(store_url), servers)
     stage = cot_llm.serve(cot_llm.Config(model=model, **json.loads(config)), services)
+    assert isinstance(stage, cot_llm.Chains), "--model names one"
     tokens = Counter[tuple[str, str]]()
     ask = stage.client.ask
 

@@ -46,6 +46,14 @@ def load_tokenizer(path: str) -> Tokenizer | SentencePieces:
             return SentencePieces(Path(path).read_bytes(), path)
         except OSError as error:
             raise ConfigError(f"tokens.tokenizer: {path}: {error}; name a SentencePiece model") from error
+    return load_library(path)
+
+
+def load_library(path: str) -> Tokenizer:
+    """Read a tokenizer.json by the tokenizers library, as `load_tokenizer` does.
+
+    Raises: ConfigError if the file is none.
+    """
     try:
         tokenizer = Tokenizer.from_file(path)
     except BaseException as error:  # the library raises no narrower class, and panics that are no Exception

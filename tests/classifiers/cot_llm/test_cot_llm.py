@@ -44,7 +44,9 @@ def batch(numbers: range) -> pa.Table:
 def stage(server: Server, cache: MemoryCache, **values: Any) -> cot_llm.Chains:
     """The stage with a server."""
     entry = {"base_url": server.url, "backoff_s": 0.01, "read_s": 2, "max_tries": 8, "concurrency": 32}
-    return cot_llm.serve(cot_llm.Config(**SETTINGS | values), Services({"m": entry}, lambda name: cache))
+    served = cot_llm.serve(cot_llm.Config(**SETTINGS | values), Services({"m": entry}, lambda name: cache))
+    assert isinstance(served, cot_llm.Chains)
+    return served
 
 
 class Asked:

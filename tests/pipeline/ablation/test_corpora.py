@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_corpora_of_any_ratio_are_drawn_with_one_share(share: float) -> None:
         texts = [
             ("天地玄黄" if i % 10 < common else "word ") * (n // 4) + str(i) for i, n in enumerate(lengths)
         ]
-        (drawn,) = draw(lambda texts=texts: texts, 200_000, frozenset(), [4], share)
+        (drawn,) = draw(functools.partial(list, texts), 200_000, frozenset(), [4], share)
         for beginning in (drawn.texts, drawn.texts[: len(drawn.texts) // 2]):
             sizes = [(is_chinese(t), len(t.encode())) for t in beginning]
             found = sum(n for chinese, n in sizes if chinese) / sum(n for _, n in sizes)

@@ -147,7 +147,7 @@ def test_stored_verdicts_are_those_that_were_computed(tmp_path: Path) -> None:
     assert early_ref(dataclasses.replace(decision, rank=1), "r", "rules") != early.early
     other = {"s": dataclasses.replace(decision.refs["s"], recipe="y")}  # annotations of other settings
     assert early_ref(dataclasses.replace(decision, refs=other), "r", "rules") != early.early
-    unread = decision.refs | {"t": SidecarRef("annotations/t/v1-x/a.parquet", "y")}
+    unread = dict(decision.refs) | {"t": SidecarRef("annotations/t/v1-x/a.parquet", "y")}
     assert early_ref(dataclasses.replace(decision, refs=unread), "r", "rules") == early.early
     assert final_ref(dataclasses.replace(early, reference=True), "r", "rules") != done.verdict
     assert early_ref(dataclasses.replace(decision, rules=()), "r", "rules") is None

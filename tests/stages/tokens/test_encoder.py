@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from stages.tokens import Config, load_tokenizer
+from stages.tokens import Config, load_library
 from stages.tokens.encoder import Encoder
 
 ROOT = Path(__file__).parents[3]
@@ -133,7 +133,7 @@ def test_real_documents() -> None:
             lines = stream.read().decode(errors="replace").splitlines()[:60]  # some are broken on purpose
         rows = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         texts += [row.get("content") or row["text"] for row in rows]
-    for encoder in (Encoder(load_tokenizer(Config().tokenizer)), ENCODERS["o200k"], ENCODERS["deepseek"]):
+    for encoder in (Encoder(load_library(Config().tokenizer)), ENCODERS["o200k"], ENCODERS["deepseek"]):
         assert encoder.exact
         check(encoder, [*texts, "", PROSE])
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from pipeline.errors import ConfigError
-from stages.tokens import STAGE, Config, count, encode, load_tokenizer
+from stages.tokens import STAGE, Config, count, encode, load_library
 
-TOKENIZER = load_tokenizer(Config().tokenizer)
+TOKENIZER = load_library(Config().tokenizer)
 ANNOTATE = STAGE.load(Config())
 
 MIXED = st.text(
