@@ -26,11 +26,11 @@ PLANES = tuple(f"key_{i}" for i in range(8))
 """Bytes of the difference between a key and the previous one, lowest first, one column each, so that bytes that are
 zero or small compress."""
 
-MAP = "map"
+MAP = "key_map"
 """Column with the place of the map that a row comes from."""
 
 
-def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int, place: int = 0) -> None:
+def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int, place: int) -> None:
     """Write the output of a map in order of (key, position), in one record batch per partition.
 
     Args: place, of the map among the maps of the step, which each row names, so that files of several maps can be

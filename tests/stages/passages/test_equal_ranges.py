@@ -222,7 +222,7 @@ def test_keys_travel_as_what_they_add_to_the_one_before(tmp_path: pytest.TempPat
     rng = np.random.default_rng(3)
     keys = rng.integers(0, 1 << 40, 1 << 20, dtype=np.uint64) << np.uint64(24)
     store = open_store(str(tmp_path))
-    write_questions(store, "map", pa.table({"key": keys}), 2)
+    write_questions(store, "map", pa.table({"key": keys}), 2, 0)
     assert sum(size for _, size in store.list("")) < 2.9 * len(keys)
     found = np.concatenate([read_questions(store, [("map", i)])[0]["key"].to_numpy() for i in range(2)])
     assert (found == np.sort(keys)).all()
